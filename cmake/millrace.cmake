@@ -1,0 +1,122 @@
+# millrace.cmake - the four words that the CMakeLists.txt of a room is written in.
+#
+#   mr_module(log SOURCES log.c segment.c NEEDS base world LIBS PkgName)   a room: static library mr_log
+#   mr_plugin(file SOURCES file.c LIBS PkgName)                             build/plugins/file.so, sees the ABI only
+#   mr_test(log/log_test.c NEEDS log sim [LIBS ...] [ENV A=b])              a cmocka program, one ctest
+#   mr_fuzz(wire/request_fuzz.c NEEDS wire)                                 libFuzzer with clang; replays its corpus in ctest
+#
+# MR_KIND: release (default, asserts on), asan (address and undefined behaviour), tsan.
+
+set(MR_KIND release CACHE STRING "release, asan or tsan")
+option(MR_TESTS "build the tests" ON)
+option(MR_FUZZ "build fuzz targets with libFuzzer (clang)" OFF)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE None CACHE STRING "" FORCE)
+endif()
+
+add_compile_options(-g -fno-omit-frame-pointer -fno-strict-aliasing)
+add_compile_definitions(_GNU_SOURCE)
+if(MR_KIND STREQUAL release)
+  add_compile_options(-O2)
+elseif(MR_KIND STREQUAL asan)
+  add_compile_options(-O1 -fsanitize=address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+elseif(MR_KIND STREQUAL tsan)
+  add_compile_options(-O1 -fsanitize=thread)
+  add_link_options(-fsanitize=thread)
+else()
+  message(FATAL_ERROR "MR_KIND is '${MR_KIND}': use release, asan or tsan")
+endif()
+if(MR_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+set(MR_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(CMOCKA cmocka)
+
+function(mr_common target)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:${MR_WARNINGS}> -fvisibility=hidden)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/runtime ${CMAKE_SOURCE_DIR}/runtime/include)
+endfunction()
+
+# pkg-config names to libraries; a missing one is a clear error
+function(mr_libs target)
+  foreach(lib ${ARGN})
+    string(MAKE_C_IDENTIFIER "MRPKG_${lib}" var)
+    pkg_check_modules(${var} QUIET IMPORTED_TARGET GLOBAL ${lib})
+    if(TARGET PkgConfig::${var})
+      target_link_libraries(${target} PUBLIC PkgConfig::${var})
+    else() # libraries without a .pc file
+      find_library(${var}_PATH ${lib})
+      if(NOT ${var}_PATH)
+        message(FATAL_ERROR "library '${lib}' of '${target}' was not found: ./dev build installs Debian's packages")
+      endif()
+      target_link_libraries(${target} PUBLIC ${${var}_PATH})
+    endif()
+  endforeach()
+endfunction()
+
+function(mr_module name)
+  cmake_parse_arguments(M "" "" "SOURCES;NEEDS;LIBS" ${ARGN})
+  add_library(mr_${name} STATIC ${M_SOURCES})
+  set_target_properties(mr_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  mr_common(mr_${name})
+  foreach(need ${M_NEEDS})
+    target_link_libraries(mr_${name} PUBLIC mr_${need})
+  endforeach()
+  mr_libs(mr_${name} ${M_LIBS})
+  target_link_libraries(mr_${name} PUBLIC Threads::Threads)
+endfunction()
+
+function(mr_plugin name)
+  cmake_parse_arguments(P "" "" "SOURCES;LIBS" ${ARGN})
+  add_library(plugin_${name} MODULE ${P_SOURCES})
+  set_target_properties(plugin_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
+                        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/plugins)
+  target_compile_options(plugin_${name} PRIVATE ${MR_WARNINGS} -fvisibility=hidden)
+  target_include_directories(plugin_${name} PRIVATE ${CMAKE_SOURCE_DIR}/runtime/include)
+  mr_libs(plugin_${name} ${P_LIBS})
+  target_link_libraries(plugin_${name} PRIVATE Threads::Threads m)
+endfunction()
+
+function(mr_test source)
+  cmake_parse_arguments(T "" "" "NEEDS;LIBS;ENV;EXTRA;ARGS" ${ARGN})
+  string(REGEX REPLACE "\\.(c|cc)$" "" name ${source})
+  string(REPLACE "/" "_" target ${name})
+  add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${source} ${T_EXTRA})
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  mr_common(${target})
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  foreach(need ${T_NEEDS})
+    target_link_libraries(${target} PRIVATE mr_${need})
+  endforeach()
+  mr_libs(${target} cmocka ${T_LIBS})
+  add_test(NAME ${name} COMMAND ${target} ${T_ARGS})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
+    "MR_SOURCE_DIR=${CMAKE_SOURCE_DIR};MR_BUILD_DIR=${CMAKE_BINARY_DIR};${T_ENV}")
+endfunction()
+
+function(mr_fuzz source)
+  cmake_parse_arguments(T "" "" "NEEDS;LIBS" ${ARGN})
+  string(REGEX REPLACE "\\.c$" "" name ${source})
+  string(REPLACE "/" "_" target ${name})
+  if(MR_FUZZ)
+    add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${source})
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${source} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+  endif()
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  mr_common(${target})
+  foreach(need ${T_NEEDS})
+    target_link_libraries(${target} PRIVATE mr_${need})
+  endforeach()
+  mr_libs(${target} ${T_LIBS})
+  if(NOT MR_FUZZ)
+    add_test(NAME fuzz/${name} COMMAND ${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  endif()
+endfunction()

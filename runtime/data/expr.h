@@ -1,0 +1,29 @@
+/* expr.h - expressions over an event `e` and its metadata `m`, in Lua's syntax with Lua's meaning.
+ *
+ * The common forms are evaluated natively, column by column; what is not native is handed to the Lua host
+ * (plugin/lua_expr.h), with the same answers: a property test holds the two against each other.
+ *
+ * Native: literals (nil true false numbers strings), e.a.b["c"][1], e["x-y"], m.key m.ts m.topic m.partition
+ * m.offset m.source m.headers.x, parentheses, and or not, == ~= < <= > >=, + - * / // % ^ unary -, .. , #,
+ * and the methods of strings :starts(s) :ends(s) :contains(s) :lower() :upper() :len() :sub(i[,j]) :find(s,
+ * i, true). Lists count from 1 in expressions, as in Lua.
+ */
+#ifndef MR_DATA_EXPR_H
+#define MR_DATA_EXPR_H
+
+#include <millrace/plugin.h>
+
+struct mr_xtree; /* a parsed expression */
+
+/* MR_OK: native. MR_UNSUPPORTED: valid words so far as seen, but for Lua (calls of other functions, ...).
+ * MR_BADCONF: not an expression; err->at is the byte, the text says what was expected, and for a name other
+ * than e, m and the known globals which was probably meant. */
+mr_code mr_xtree_parse(const char *text, size_t len, struct mr_xtree **out, struct mr_err *err);
+void mr_xtree_free(struct mr_xtree *x);
+/* out[row] for every chosen row, values in the batch's arena; an event whose evaluation fails (as Lua would
+ * raise an error) is rejected with the reason. Rows already not MR_KEPT are passed over. */
+void mr_xtree_eval(struct mr_xtree *x, struct mr_batch *b, struct mr_value *out);
+/* Truth as in Lua: nil, missing and false are false, JSON null too. */
+void mr_xtree_test(struct mr_xtree *x, struct mr_batch *b, uint8_t *truth);
+
+#endif

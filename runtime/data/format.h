@@ -1,0 +1,27 @@
+/* format.h - decoders: a text field of each event into fields. One file a family under data/.
+ *
+ * Names: json, combined, common, regex, grok, logfmt, csv, syslog, raw. Each has its option table; the
+ * `parse` step, the codec of sources and the reference pages read the same ones.
+ */
+#ifndef MR_DATA_FORMAT_H
+#define MR_DATA_FORMAT_H
+
+#include <millrace/plugin.h>
+
+struct mr_format {
+    const char *name, *summary, *doc;
+    /* Options as a table for docs and lint; only STRING, BOOL, INT, ENUM, STRINGS, VALUE, DURATION are used
+     * here. */
+    const struct mr_option *options;
+    size_t self_size;
+    mr_code (*open)(void *self, struct mr_err *err); /* self filled from the options; compile patterns here */
+    void (*close)(void *self);
+    /* Decode the text of column `slot` for every chosen row. `now`: wall clock, for formats without a year.
+     * Fields go to top-level columns, or under the object `into`. Rows that do not fit: mr_batch_reject. */
+    void (*decode)(void *self, struct mr_batch *b, int32_t slot, struct mr_slice into, mr_ns now);
+};
+
+const struct mr_format *const *mr_formats(void); /* NULL-terminated */
+const struct mr_format *mr_format_find(const char *name, size_t len);
+
+#endif

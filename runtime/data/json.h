@@ -1,0 +1,32 @@
+/* json.h - JSON text to values and back, exactly: what nobody touched leaves as it came.
+ *
+ * RFC 8259, UTF-8 checked, one pass, no allocation but the arena's. Depth at most MR_JSON_DEPTH_MAX. Of a
+ * name given twice in one object the last wins.
+ */
+#ifndef MR_DATA_JSON_H
+#define MR_DATA_JSON_H
+
+#include <millrace/plugin.h>
+
+enum { MR_JSON_DEPTH_MAX = 128 };
+
+/* One whole text, blanks around it allowed. Scalars come decoded; strings with escapes, numbers, lists and
+ * objects come as MR_JSON (checked to the last byte). MR_BADDATA: message has the byte and what was expected.
+ */
+mr_code mr_json_read(struct mr_slice text, struct mr_value *out, struct mr_err *err);
+/* The members of one object text into the columns of one row, guessing that the events of a batch have their
+ * names in the same order; sets b->raw[row] to the text. [borrow] text: it must live as long as the batch. */
+mr_code mr_json_read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_err *err);
+/* Decodes one level of MR_JSON into the arena. */
+bool mr_json_resolve(struct mr_arena *a, const struct mr_value *in, struct mr_value *out);
+
+/* Appends. Strings that are not valid UTF-8 have each bad byte replaced by U+FFFD; MR_BYTES are base64;
+ * MR_TIME is RFC 3339; floats are the shortest that read back the same, NaN and infinities null. */
+bool mr_json_write(struct mr_buf *out, const struct mr_value *v);
+bool mr_json_write_string(struct mr_buf *out, const char *s, size_t len);
+/* One event as an object, no newline; the original text when the event was not touched. */
+bool mr_json_write_row(struct mr_buf *out, const struct mr_batch *b, uint32_t row);
+/* The chosen events, a line each; the fast path of every sink. ends: [k] out->len after sel[k], or NULL. */
+bool mr_json_write_rows(struct mr_buf *out, const struct mr_batch *b, size_t *ends);
+
+#endif

@@ -1,0 +1,83 @@
+/* log.h - one partition on disk: segments of record batches, sparse indexes, recovery, retention.
+ *
+ * A single-threaded machine over its world. Bytes are Kafka's record batches (magic 2), several batches may
+ * come in one append.
+ *
+ * Words.  *start* the first offset there is; *end* one past the last appended; *synced* one past the last
+ * that survives losing power. start <= synced <= end. Laws:   L1 acknowledged (synced, when the topic asks
+ * for it) is readable after any crash L2 an offset is never used for two different records L3 nothing is read
+ * that was not appended L4 a failed sync is final: the log refuses writes until it is opened anew and
+ * recovered
+ */
+#ifndef MR_LOG_LOG_H
+#define MR_LOG_LOG_H
+
+#include "world/world.h"
+
+typedef struct {
+    int64_t v;
+} mr_offset;
+
+struct mr_log;
+
+struct mr_log_config {
+    int64_t segment_bytes;        /* roll a segment beyond this; default 1 GiB, at least 4 KiB */
+    mr_ms segment_ms;             /* roll an older one; default 7 days */
+    int64_t index_interval_bytes; /* default 4096 */
+    int64_t retention_bytes;      /* -1: no limit */
+    mr_ms retention_ms;           /* -1: no limit */
+    int64_t max_batch_bytes;      /* larger appends are refused with MR_LIMIT; default 1 MiB + 12 */
+};
+void mr_log_config_init(struct mr_log_config *c); /* the defaults above; retention 7 days, no size limit */
+
+/* Opens or makes the directory's log. After a clean close reads only the marker; else recovers: scans from
+ * the last recovery point, cuts a torn tail. MR_CORRUPT: a damaged batch in the middle; err names file and
+ * byte; the log opens all the same and refuses to serve the damaged range (see mr_log_read). */
+mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_config *config,
+                    struct mr_log **out, struct mr_err *err);
+/* Writes the clean marker when everything is synced. Waiting mr_log_sync calls get MR_CANCELLED. */
+void mr_log_close(struct mr_log *log);
+void mr_log_configure(struct mr_log *log, const struct mr_log_config *config); /* takes effect at once */
+
+/* Appends whole batches, checked by the caller (CRC, magic); patches base offsets and leader epoch in place.
+ *   bytes     [borrow] one or more batches back to back, changed in place
+ *   append_ns wall clock now; used where max timestamps are unknown and for segment age
+ *   base      [out] offset given to the first record
+ * MR_LIMIT a batch is too large; MR_NOSPACE, MR_IO nothing was appended (a torn write is cut off again);
+ * MR_CORRUPT the log is broken (L4). Blocks for the page cache only. Cost: one pwrite a segment. */
+mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leader_epoch, mr_ns append_ns,
+                      mr_offset *base, struct mr_err *err);
+/* Calls done(arg, rc, errno) once everything appended so far is synced. Calls that wait share one fsync. */
+void mr_log_sync(struct mr_log *log, mr_done_fn done, void *arg);
+
+mr_offset mr_log_start(const struct mr_log *log);
+mr_offset mr_log_end(const struct mr_log *log);
+mr_offset mr_log_synced(const struct mr_log *log);
+int64_t mr_log_bytes(const struct mr_log *log);
+
+/* Where the batch that holds `want` (or the first after it) lies, for pread or sendfile.
+ * *file [borrow] valid until the next call that may drop segments; *len bytes of whole batches that end
+ * below `below`, at most max_bytes but at least one batch. MR_END: want >= below. MR_RANGE: outside
+ * [start, end]. MR_CORRUPT: the damaged range. */
+struct mr_log_view {
+    struct mr_file *file;
+    int64_t at;
+    size_t len;
+};
+mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t max_bytes,
+                    struct mr_log_view *out, struct mr_err *err);
+/* find + pread into `to` (cap >= the batch, else MR_LIMIT with *got the size needed). */
+mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *to, size_t cap, size_t *got,
+                    struct mr_err *err);
+/* The first record with timestamp >= ms; *offset -1 when there is none. */
+mr_code mr_log_find_time(struct mr_log *log, int64_t ms, mr_offset *offset, int64_t *timestamp,
+                         struct mr_err *err);
+/* The record with the largest timestamp. */
+mr_code mr_log_find_max_time(struct mr_log *log, mr_offset *offset, int64_t *timestamp, struct mr_err *err);
+
+mr_code mr_log_retain(struct mr_log *log, mr_ns now,
+                      struct mr_err *err); /* drops old segments; roll by time */
+mr_code mr_log_trim(struct mr_log *log, mr_offset start, struct mr_err *err); /* DeleteRecords */
+mr_code mr_log_remove(struct mr_log *log, struct mr_err *err); /* closes and deletes everything */
+
+#endif

@@ -1,0 +1,77 @@
+/* record.h - record batches (Kafka's magic 2): build, check, walk. Pure; format in docs/architecture.md.
+ *
+ * Offsets inside a batch are relative; mr_log patches the base offset in place (outside of the CRC).
+ */
+#ifndef MR_WIRE_RECORD_H
+#define MR_WIRE_RECORD_H
+
+#include <millrace/plugin.h>
+
+enum { MR_BATCH_HEADER = 61 }; /* bytes */
+enum mr_codec { MR_CODEC_NONE, MR_CODEC_GZIP, MR_CODEC_SNAPPY, MR_CODEC_LZ4, MR_CODEC_ZSTD };
+
+struct mr_batch_header {
+    int64_t base_offset;
+    int32_t length; /* bytes after this field; whole batch is length + 12 */
+    int32_t leader_epoch;
+    int8_t magic;
+    uint32_t crc;
+    int16_t attributes; /* bits 0-2 codec, 3 log append time, 4 transactional, 5 control */
+    int32_t last_offset_delta;
+    int64_t first_timestamp, max_timestamp; /* ms */
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    int32_t count;
+};
+
+struct mr_header {
+    struct mr_slice name, value;
+    bool null_value;
+};
+struct mr_record {
+    int64_t offset;    /* absolute */
+    int64_t timestamp; /* ms */
+    struct mr_slice key, value;
+    bool has_key, has_value; /* false: null */
+    uint32_t header_count;
+    struct mr_slice headers; /* encoded; walk with mr_record_headers */
+};
+
+/* Reads the header. MR_END: fewer bytes than a whole batch (not an error while streaming). MR_CORRUPT:
+ * lengths that cannot be, magic other than 2. Does not look at the CRC. */
+mr_code mr_batch_header_read(struct mr_slice bytes, struct mr_batch_header *out, struct mr_err *err);
+/* CRC-32C over attributes to end. */
+bool mr_batch_crc_ok(struct mr_slice batch);
+
+/* Walks the records of one whole batch. `scratch` receives decompressed bytes when there is a codec: at most
+ * `inflate_max` bytes, MR_LIMIT beyond (a decompression bomb). Records are views into bytes or scratch. */
+struct mr_record_walk {
+    struct mr_batch_header head;
+    struct mr_slice rest;
+    int32_t left;
+};
+mr_code mr_record_walk_begin(struct mr_record_walk *walk, struct mr_slice batch, struct mr_buf *scratch,
+                             size_t inflate_max, struct mr_err *err);
+/* MR_END after the last record; MR_CORRUPT names the record. */
+mr_code mr_record_walk_next(struct mr_record_walk *walk, struct mr_record *out, struct mr_err *err);
+/* Walks headers: start with *rest = record.headers; false at the end. Already checked by walk_next. */
+bool mr_record_headers(struct mr_slice *rest, struct mr_header *out);
+
+/* Builds one batch at the end of `out`. add: false when memory ran out. end patches lengths, CRC, counts and
+ * compresses. Cost of add: one copy. */
+struct mr_record_build {
+    struct mr_buf *out;
+    size_t start;
+    int64_t first_timestamp, max_timestamp;
+    int32_t count;
+};
+void mr_record_build_begin(struct mr_record_build *b, struct mr_buf *out);
+bool mr_record_build_add(struct mr_record_build *b, int64_t timestamp_ms,
+                         const struct mr_slice *key /* NULL: null */, const struct mr_slice *value,
+                         const struct mr_header *headers, uint32_t header_count);
+/* producer_id -1: none. */
+mr_code mr_record_build_end(struct mr_record_build *b, enum mr_codec codec, int64_t producer_id,
+                            int16_t producer_epoch, int32_t base_sequence, struct mr_err *err);
+
+#endif

@@ -1,0 +1,185 @@
+/* world.h - what logic may ask of the outside: clocks, timers, disk, randomness, posting to a loop.
+ *
+ * Logic gets a `struct mr_world *` and cannot tell the two makers apart: real.h (libuv, POSIX) and sim.h
+ * (seeded scheduler, a disk that lies within rules). One world belongs to one thread; only mr_post may be
+ * called from another. Callbacks run on that thread, never from inside the call that asked for them.
+ *
+ * Words.  *durable* is what survives losing power: file bytes that mr_file_sync covered; names (created,
+ *         renamed, unlinked) that mr_dir_sync of their directory covered.
+ */
+#ifndef MR_WORLD_WORLD_H
+#define MR_WORLD_WORLD_H
+
+#include <millrace/types.h>
+
+struct mr_world;
+struct mr_file;
+
+struct mr_timer { /* owned by the caller; zeroed is idle */
+    mr_ms at;
+    void (*fire)(void *arg);
+    void *arg;
+    void *runtime; /* the maker's own */
+};
+
+enum { MR_FILE_READ = 0, MR_FILE_WRITE = 1, MR_FILE_CREATE = 2, MR_FILE_EXCL = 4, MR_FILE_TRUNC = 8 };
+
+struct mr_stat {
+    int64_t size; /* bytes */
+    bool is_dir;
+    mr_ns modified;
+};
+
+typedef void (*mr_done_fn)(void *arg, mr_code rc, int sys);
+
+/* The vtable. Callers use the inline functions below. */
+struct mr_world_ops {
+    mr_ms (*now)(struct mr_world *w);
+    mr_ns (*wall)(struct mr_world *w);
+    uint64_t (*random)(struct mr_world *w);
+    void (*timer_set)(struct mr_world *w, struct mr_timer *t, mr_ms at);
+    void (*timer_stop)(struct mr_world *w, struct mr_timer *t);
+    void (*post)(struct mr_world *w, void (*fn)(void *arg), void *arg);
+    mr_code (*open)(struct mr_world *w, const char *path, int flags, struct mr_file **out,
+                    struct mr_err *err);
+    void (*close)(struct mr_world *w, struct mr_file *f);
+    mr_code (*pread)(struct mr_file *f, void *to, size_t len, int64_t at, size_t *got, struct mr_err *err);
+    mr_code (*pwrite)(struct mr_file *f, const void *from, size_t len, int64_t at, struct mr_err *err);
+    mr_code (*truncate)(struct mr_file *f, int64_t size, struct mr_err *err);
+    mr_code (*size)(struct mr_file *f, int64_t *out, struct mr_err *err);
+    mr_code (*sync)(struct mr_file *f, struct mr_err *err);
+    void (*sync_later)(struct mr_world *w, struct mr_file *f, mr_done_fn done, void *arg);
+    int (*fd)(struct mr_file *f);
+    mr_code (*stat)(struct mr_world *w, const char *path, struct mr_stat *out, struct mr_err *err);
+    mr_code (*rename)(struct mr_world *w, const char *from, const char *to, struct mr_err *err);
+    mr_code (*unlink)(struct mr_world *w, const char *path, struct mr_err *err);
+    mr_code (*mkdir)(struct mr_world *w, const char *path, struct mr_err *err);
+    mr_code (*rmdir)(struct mr_world *w, const char *path, struct mr_err *err);
+    mr_code (*dir_sync)(struct mr_world *w, const char *path, struct mr_err *err);
+    mr_code (*list)(struct mr_world *w, const char *path, void (*each)(void *arg, const char *name),
+                    void *arg, struct mr_err *err);
+};
+
+struct mr_world { /* first member of each maker's own struct */
+    const struct mr_world_ops *ops;
+};
+struct mr_file { /* first member of each maker's own struct */
+    struct mr_world *world;
+};
+
+static inline mr_ms mr_now(struct mr_world *w) /* monotonic ms */
+{
+    return w->ops->now(w);
+}
+static inline mr_ns mr_wall(struct mr_world *w) /* wall clock ns; may jump */
+{
+    return w->ops->wall(w);
+}
+static inline uint64_t mr_random(struct mr_world *w) /* real: from the kernel, fit for ids and seeds */
+{
+    return w->ops->random(w);
+}
+/* Fires once, at or after `at` (monotonic); setting again moves it. t->fire and t->arg are set by the caller.
+ */
+static inline void mr_timer_set(struct mr_world *w, struct mr_timer *t, mr_ms at)
+{
+    w->ops->timer_set(w, t, at);
+}
+static inline void mr_timer_stop(struct mr_world *w, struct mr_timer *t) /* idle is fine */
+{
+    w->ops->timer_stop(w, t);
+}
+/* Any thread: run fn(arg) on the world's thread, in order of posting. Cost: a lock and, when idle, a wake-up.
+ */
+static inline void mr_post(struct mr_world *w, void (*fn)(void *arg), void *arg)
+{
+    w->ops->post(w, fn, arg);
+}
+
+/* Files. Paths are relative to the process's directory or absolute. Codes: MR_NOTFOUND, MR_EXISTS,
+ * MR_NOSPACE, MR_IO (err->sys has errno); the message names path and operation. */
+static inline mr_code mr_file_open(struct mr_world *w, const char *path, int flags, struct mr_file **out,
+                                   struct mr_err *err)
+{
+    return w->ops->open(w, path, flags, out, err);
+}
+static inline void mr_file_close(struct mr_file *f) /* NULL is fine */
+{
+    if (f)
+        f->world->ops->close(f->world, f);
+}
+/* Reads up to len bytes; *got < len only at the end of the file. */
+static inline mr_code mr_file_read(struct mr_file *f, void *to, size_t len, int64_t at, size_t *got,
+                                   struct mr_err *err)
+{
+    return f->world->ops->pread(f, to, len, at, got, err);
+}
+/* All or an error; after an error any prefix may have been written. */
+static inline mr_code mr_file_write(struct mr_file *f, const void *from, size_t len, int64_t at,
+                                    struct mr_err *err)
+{
+    return f->world->ops->pwrite(f, from, len, at, err);
+}
+static inline mr_code mr_file_truncate(struct mr_file *f, int64_t size, struct mr_err *err)
+{
+    return f->world->ops->truncate(f, size, err);
+}
+static inline mr_code mr_file_size(struct mr_file *f, int64_t *out, struct mr_err *err)
+{
+    return f->world->ops->size(f, out, err);
+}
+/* Blocks until durable. After a failure the unsynced bytes are in doubt for ever: never try again. */
+static inline mr_code mr_file_sync(struct mr_file *f, struct mr_err *err)
+{
+    return f->world->ops->sync(f, err);
+}
+/* The same in a worker; done(arg, rc, errno) comes as an event. Covers what was written before the call.
+ * The file must not be closed before. */
+static inline void mr_file_sync_later(struct mr_file *f, mr_done_fn done, void *arg)
+{
+    f->world->ops->sync_later(f->world, f, done, arg);
+}
+static inline int mr_file_fd(struct mr_file *f) /* for sendfile; -1 in a simulated world */
+{
+    return f->world->ops->fd(f);
+}
+static inline mr_code mr_stat_path(struct mr_world *w, const char *path, struct mr_stat *out,
+                                   struct mr_err *err)
+{
+    return w->ops->stat(w, path, out, err);
+}
+static inline mr_code mr_rename(struct mr_world *w, const char *from, const char *to, struct mr_err *err)
+{
+    return w->ops->rename(w, from, to, err);
+}
+static inline mr_code mr_unlink(struct mr_world *w, const char *path, struct mr_err *err)
+{
+    return w->ops->unlink(w, path, err);
+}
+static inline mr_code mr_mkdir(struct mr_world *w, const char *path,
+                               struct mr_err *err) /* existing is MR_OK */
+{
+    return w->ops->mkdir(w, path, err);
+}
+static inline mr_code mr_rmdir(struct mr_world *w, const char *path, struct mr_err *err) /* must be empty */
+{
+    return w->ops->rmdir(w, path, err);
+}
+static inline mr_code mr_dir_sync(struct mr_world *w, const char *path, struct mr_err *err)
+{
+    return w->ops->dir_sync(w, path, err);
+}
+/* each(arg, name) for every entry but . and .., in no order; entries must not be changed meanwhile. */
+static inline mr_code mr_dir_list(struct mr_world *w, const char *path,
+                                  void (*each)(void *arg, const char *name), void *arg, struct mr_err *err)
+{
+    return w->ops->list(w, path, each, arg, err);
+}
+
+/* file.c, in terms of the above: whole small files. write: made beside, synced, renamed, directory synced. */
+mr_code mr_file_slurp(struct mr_world *w, const char *path, size_t max, struct mr_arena *a,
+                      struct mr_slice *out, struct mr_err *err);
+mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice bytes, struct mr_err *err);
+mr_code mr_mkdir_all(struct mr_world *w, const char *path, struct mr_err *err); /* makes parents too */
+
+#endif
