@@ -239,6 +239,8 @@ struct mr_services {
     void (*buf_free)(struct mr_buf *buf);
     /* --- sinks that answer later (MR_PENDING): any thread, once per write. verdict as in write. */
     void (*written)(struct mr_host *h, uint64_t ticket, const struct mr_verdict *verdict);
+    /* --- appends to a buffer; false: no memory, or beyond 1 GiB. */
+    bool (*buf_put)(struct mr_buf *buf, const void *p, size_t len);
 };
 
 /* ---------------------------------------------------------------- components */
@@ -294,6 +296,12 @@ struct mr_component {
     /* Sink: make durable what was answered with done. The positions of sources move only after this. NULL: is
      * durable already. */
     mr_code (*flush)(void *self, struct mr_err *err);
+
+    /* Processor: what must survive a restart, appended to `out`; stored together with the positions of
+     * sources, so that both speak of the same moment. restore comes after open and before the first event.
+     * Both or none. */
+    mr_code (*snapshot)(void *self, struct mr_buf *out, struct mr_err *err);
+    mr_code (*restore)(void *self, struct mr_slice saved, struct mr_err *err);
 };
 
 struct mr_plugin {
