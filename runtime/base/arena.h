@@ -14,6 +14,7 @@ struct mr_heap_arena {
     void *chunks;          /* newest first */
     size_t held, limit;    /* bytes from the heap, and the most there may be */
     size_t keep;           /* bytes kept across reset */
+    size_t chunk;          /* bytes of a usual chunk */
 };
 
 /*   chunk  bytes of a usual chunk;  limit  bytes: mr_arena_take answers NULL beyond it */

@@ -14,6 +14,10 @@ struct mr_map {
     uint64_t seed;
 };
 
+/* Mixed into the hash of every map made afterwards: set once at start, from randomness, where keys come from
+ * outside. Without it iteration is the same in every run, which the simulator needs. */
+void mr_map_seed(uint64_t seed);
+
 void mr_map_init(struct mr_map *m, size_t limit);               /* limit 0: 1 << 24 entries */
 void mr_map_fini(struct mr_map *m, void (*free_value)(void *)); /* free_value may be NULL */
 void *mr_map_get(const struct mr_map *m, struct mr_slice key);  /* NULL: absent */
