@@ -1,0 +1,86 @@
+/* broker.h - topics and their partitions; producer ids.
+ *
+ * A single-threaded machine over its world; all of it belongs to one shard.
+ *
+ * On disk, under the data directory:
+ *   topics/<topic>-<partition>/   a log each (log/log.h), and `producers`, a snapshot (producer.h)
+ *   topics/<id>.topic             a topic's name, id, partitions and settings, with a checksum; it is what
+ * makes the topic exist. Deleting marks it first, then removes the logs, then it. producer-ids where the next
+ * block of producer ids begins A directory without its .topic file is reported and left alone.
+ *
+ * Partitions are opened when first used.
+ */
+#ifndef MR_BROKER_BROKER_H
+#define MR_BROKER_BROKER_H
+
+#include "broker/partition.h"
+#include <millrace/plugin.h>
+
+enum {
+    MR_TOPIC_NAME_MAX = 249, /* bytes */
+    MR_TOPIC_PARTITIONS_MAX = 10000,
+    MR_TOPIC_SETTING_MAX = 64, /* bytes of a setting's value */
+};
+
+struct mr_broker_config {
+    bool auto_create;           /* topics are made when a client asks for one */
+    int32_t default_partitions; /* of topics made without a number */
+    int32_t partitions_max;     /* of the whole node */
+    bool durable;               /* what topics promise that say nothing: fsync */
+    struct mr_log_config log;   /* defaults of topics */
+    mr_ms tick_ms;              /* retention and such */
+    /* Things a person should know, one line each. May be NULL. */
+    void (*tell)(void *arg, enum mr_level level, const char *text);
+    void *tell_arg;
+};
+void mr_broker_config_init(struct mr_broker_config *c);
+
+struct mr_broker;
+
+struct mr_topic {
+    const char *name;
+    uint8_t id[16];
+    int32_t partitions;
+    bool internal;
+    struct mr_partition_config config;
+};
+
+/* A setting that was given by name, Kafka's or ours (durability: fsync | page_cache). */
+struct mr_setting {
+    struct mr_slice name, value;
+};
+/* One row of `describe`: what holds for a topic, given or by default. */
+struct mr_setting_row {
+    const char *name;
+    char value[MR_TOPIC_SETTING_MAX];
+    bool given;
+    const char *help;
+};
+
+mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr_broker_config *config,
+                       struct mr_broker **out, struct mr_err *err);
+void mr_broker_close(struct mr_broker *b); /* partitions are closed clean; NULL is fine */
+
+/* Makes a topic. partitions -1: the default. On refusal err says what and what to do. Blocks for two fsyncs.
+ * check_only: says what would happen. */
+enum mr_refusal mr_broker_create(struct mr_broker *b, struct mr_slice name, int32_t partitions,
+                                 const struct mr_setting *settings, size_t setting_count, bool check_only,
+                                 const struct mr_topic **out, struct mr_err *err);
+enum mr_refusal mr_broker_delete(struct mr_broker *b, struct mr_slice name, struct mr_err *err);
+enum mr_refusal mr_topic_name_check(struct mr_slice name, struct mr_err *err);
+
+const struct mr_topic *mr_broker_topic(const struct mr_broker *b, struct mr_slice name); /* NULL: none */
+const struct mr_topic *mr_broker_topic_by_id(const struct mr_broker *b, const uint8_t id[16]);
+size_t mr_broker_topic_count(const struct mr_broker *b);
+const struct mr_topic *mr_broker_topic_at(const struct mr_broker *b, size_t i); /* sorted by name */
+/* Settings of a topic, one row a call; false at the end. */
+bool mr_topic_setting(const struct mr_topic *t, size_t i, struct mr_setting_row *out);
+
+/* The open partition, opened now when need be. NULL: *why says (UNKNOWN_TOPIC, STORAGE). */
+struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_topic *t, int32_t partition,
+                                         enum mr_refusal *why, struct mr_err *err);
+
+/* An id that was never given before, also not before a crash. Blocks for an fsync once in a block of 1000. */
+mr_code mr_broker_producer_id(struct mr_broker *b, int64_t *out, struct mr_err *err);
+
+#endif

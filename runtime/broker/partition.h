@@ -1,0 +1,96 @@
+/* partition.h - one partition: its log, what readers see of it, and who waits for it.
+ *
+ * A single-threaded machine over its world.
+ *
+ * Words.  *high watermark*: one past the last record that readers see. A topic is *durable* when it promises
+ *         fsync (the default), else it lives by the page cache.
+ *
+ * Laws (partition_check asserts them after every change):
+ *   P1  start <= high watermark <= end, and the high watermark never goes back
+ *   P2  of a durable topic readers see only what is synced: nothing that losing power could take back
+ *   P3  a produce with acks -1 is answered well only when the high watermark has passed it
+ *   P4  a batch of an idempotent producer is appended at most once
+ */
+#ifndef MR_BROKER_PARTITION_H
+#define MR_BROKER_PARTITION_H
+
+#include "broker/producer.h"
+#include "broker/refusal.h"
+#include "log/log.h"
+
+enum {
+    MR_PRODUCE_WHY = 160,
+    MR_INFLATE_MAX = 128 << 20, /* bytes that one compressed batch may grow to while it is checked */
+};
+
+struct mr_partition_config {
+    struct mr_log_config log;
+    bool durable;         /* fsync before readers and acks=-1 see it */
+    bool log_append_time; /* the broker's clock instead of the producer's */
+};
+
+/* One append on its way. The caller's memory, zeroed; after mr_partition_produce said false it must stay
+ * until done or mr_partition_forget. */
+struct mr_produce {
+    /* in */
+    int16_t acks; /* -1, 0, 1 */
+    bool trusted; /* made by this process: several batches allowed, records are not walked again */
+    void (*done)(struct mr_produce *pr); /* never from inside of mr_partition_produce */
+    void *arg;
+    /* out */
+    enum mr_refusal refusal;
+    mr_code code;        /* why storage refused: MR_NOSPACE, MR_IO, MR_CORRUPT, MR_CANCELLED; else MR_OK */
+    int64_t base_offset; /* -1 on refusal */
+    int64_t append_time; /* ms; -1 unless the topic uses the broker's clock */
+    char why[MR_PRODUCE_WHY];
+    /* the partition's */
+    int64_t until;
+    struct mr_produce *next, **link;
+    struct mr_partition *at;
+};
+
+/* Somebody who wants to know when there is more to read. The caller's memory. */
+struct mr_parked {
+    int64_t offset;                      /* wake when the high watermark is above */
+    void (*wake)(struct mr_parked *who); /* no longer parked by then; may park again */
+    void *arg;
+    struct mr_parked *next, **link;
+};
+
+struct mr_partition;
+
+/* Opens or makes the log and rebuilds what it must know of producers (see producer.h). A damaged log opens
+ * all the same: `err` then holds the story and the code is MR_OK with err->code MR_CORRUPT. */
+mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
+                          struct mr_partition **out, struct mr_err *err);
+/* Answers whoever waits with MR_CANCELLED, wakes the parked, syncs, closes the log clean. */
+void mr_partition_close(struct mr_partition *p);
+/* The same, and deletes everything. */
+mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err);
+void mr_partition_configure(struct mr_partition *p, const struct mr_partition_config *config);
+
+/* Checks and appends. bytes [borrow, changed in place]. true: settled, pr says how, done is not called;
+ * false: done follows. Cost: one CRC, one walk over the records (not when trusted), one write. */
+bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr);
+void mr_partition_forget(struct mr_produce *pr); /* done will not be called; idle is fine */
+
+void mr_partition_park(struct mr_partition *p, struct mr_parked *who);
+void mr_partition_unpark(struct mr_parked *who); /* not parked is fine */
+
+int64_t mr_partition_start(const struct mr_partition *p);
+int64_t mr_partition_high(const struct mr_partition *p); /* high watermark */
+int64_t mr_partition_end(const struct mr_partition *p);
+int64_t mr_partition_bytes(const struct mr_partition *p);
+
+/* Where the batches from `offset` on lie, below the high watermark. view->len 0: nothing yet. At least one
+ * batch otherwise, however large. */
+enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t max_bytes,
+                                  struct mr_log_view *view, struct mr_err *err);
+/* Kafka's special timestamps (-1 latest, -2 earliest, -3 largest timestamp, -4 earliest local) or ms. None:
+ * *offset -1. MR_REFUSE_VERSION: a special timestamp that is not served. */
+enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int64_t *offset,
+                                  int64_t *found_timestamp, struct mr_err *err);
+/* Retention, age of segments, producers that fell silent, and a snapshot of the rest now and then. */
+void mr_partition_tick(struct mr_partition *p, struct mr_err *err);
+
+#endif

@@ -1,0 +1,55 @@
+/* refusal.h - what the broker answers, by Kafka's numbers: only those that the broker gives. */
+#ifndef MR_BROKER_REFUSAL_H
+#define MR_BROKER_REFUSAL_H
+
+/* name, Kafka's number, text for people */
+#define MR_REFUSALS(X)                                                                                       \
+    X(MR_REFUSE_UNKNOWN, -1, "unexpected error in the broker")                                               \
+    X(MR_REFUSE_NONE, 0, "no error")                                                                         \
+    X(MR_REFUSE_OFFSET_OUT_OF_RANGE, 1, "offset outside of what the partition holds")                        \
+    X(MR_REFUSE_CORRUPT, 2, "record batch damaged")                                                          \
+    X(MR_REFUSE_UNKNOWN_TOPIC, 3, "no such topic or partition")                                              \
+    X(MR_REFUSE_TIMED_OUT, 7, "request timed out")                                                           \
+    X(MR_REFUSE_TOO_LARGE, 10, "batch larger than max.message.bytes")                                        \
+    X(MR_REFUSE_INVALID_TOPIC, 17, "topic name not valid")                                                   \
+    X(MR_REFUSE_LIST_TOO_LARGE, 18, "batch larger than a segment")                                           \
+    X(MR_REFUSE_INVALID_ACKS, 21, "acks must be -1, 0 or 1")                                                 \
+    X(MR_REFUSE_INVALID_TIMESTAMP, 32, "timestamp not valid")                                                \
+    X(MR_REFUSE_VERSION, 35, "version not supported")                                                        \
+    X(MR_REFUSE_TOPIC_EXISTS, 36, "topic exists already")                                                    \
+    X(MR_REFUSE_INVALID_PARTITIONS, 37, "partition count not valid")                                         \
+    X(MR_REFUSE_INVALID_REPLICATION, 38, "replication factor not valid")                                     \
+    X(MR_REFUSE_INVALID_ASSIGNMENT, 39, "replica assignment not valid")                                      \
+    X(MR_REFUSE_INVALID_CONFIG, 40, "topic setting not valid")                                               \
+    X(MR_REFUSE_INVALID_REQUEST, 42, "request not valid")                                                    \
+    X(MR_REFUSE_POLICY, 44, "not allowed by a limit of this node")                                           \
+    X(MR_REFUSE_SEQUENCE, 45, "producer sequence out of order")                                              \
+    X(MR_REFUSE_PRODUCER_EPOCH, 47, "producer epoch is old")                                                 \
+    X(MR_REFUSE_TXN_ID, 53, "transactional ids are not served by this node")                                 \
+    X(MR_REFUSE_STORAGE, 56, "storage failed")                                                               \
+    X(MR_REFUSE_SESSION_NOT_FOUND, 70, "no such fetch session")                                              \
+    X(MR_REFUSE_LEADER_EPOCH_FENCED, 74, "leader epoch is old")                                              \
+    X(MR_REFUSE_LEADER_EPOCH_UNKNOWN, 75, "leader epoch is newer than this node knows")                      \
+    X(MR_REFUSE_COMPRESSION, 76, "compression not served at this version")                                   \
+    X(MR_REFUSE_INVALID_RECORD, 87, "record not valid")                                                      \
+    X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")
+
+enum mr_refusal {
+#define MR_REFUSAL_(name, number, text) name = number,
+    MR_REFUSALS(MR_REFUSAL_)
+#undef MR_REFUSAL_
+};
+
+static inline const char *mr_refusal_text(enum mr_refusal r)
+{
+    switch (r) {
+#define MR_REFUSAL_(name, number, text)                                                                      \
+    case name:                                                                                               \
+        return text;
+        MR_REFUSALS(MR_REFUSAL_)
+#undef MR_REFUSAL_
+    }
+    return "unknown error";
+}
+
+#endif
