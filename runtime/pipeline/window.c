@@ -859,8 +859,10 @@ static mr_code close_until(struct window_step *s, mr_ns until, struct mr_err *er
     return rc;
 }
 
-/* How far event time has come; *wake: when to look again. */
-static mr_ns event_time(struct window_step *s, mr_ms now)
+/* How far event time has come. *seen: the same by events alone, without the clock's help; behind it an event
+ * is late even when its window never was. Closing by the clock makes late only what belongs to the windows it
+ * closed, so that a source that pauses and then goes on where it stopped loses nothing. */
+static mr_ns event_time(struct window_step *s, mr_ms now, mr_ns *seen)
 {
     mr_ns least = MR_NEVER, most = MR_TIME_NONE;
     mr_ms heard = 0;
@@ -873,10 +875,9 @@ static mr_ns event_time(struct window_step *s, mr_ms now)
         if (now - in->heard_at < s->idle && in->max < least)
             least = in->max;
     }
-    if (most == MR_TIME_NONE)
-        return MR_TIME_NONE;
-    if (least != MR_NEVER)
-        return least;
+    *seen = least != MR_NEVER ? least : most;
+    if (least != MR_NEVER || most == MR_TIME_NONE)
+        return *seen;
     return most + (now - heard) * 1000000; /* all are silent */
 }
 
@@ -887,7 +888,8 @@ static void set_timer(struct window_step *s, mr_ms now)
         return;
     }
     /* The first window closes by the clock when everything stays silent from now on. */
-    mr_ns close_at = s->windows[0]->start + (s->every + s->wait) * 1000000, at = event_time(s, now);
+    mr_ns close_at = s->windows[0]->start + (s->every + s->wait) * 1000000, seen,
+          at = event_time(s, now, &seen);
     mr_ms in = at >= close_at ? 1 : (close_at - at) / 1000000 + 1;
     s->svc->timer(s->host, now + (in > s->idle ? in : s->idle));
 }
@@ -895,10 +897,13 @@ static void set_timer(struct window_step *s, mr_ms now)
 static mr_code advance(struct window_step *s, struct mr_err *err)
 {
     mr_ms now = s->svc->monotonic(s->host);
-    mr_ns t = event_time(s, now);
+    mr_ns seen, t = event_time(s, now, &seen);
     mr_code rc = MR_OK;
-    if (t != MR_TIME_NONE)
+    if (t != MR_TIME_NONE) {
         rc = close_until(s, t - s->wait * 1000000, err);
+        if (s->watermark == MR_TIME_NONE || s->watermark < seen - s->wait * 1000000)
+            s->watermark = seen - s->wait * 1000000;
+    }
     set_timer(s, now);
     return rc;
 }
