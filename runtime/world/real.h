@@ -10,7 +10,7 @@
 
 /* Thread: any; the world then belongs to the thread that runs it. */
 mr_code mr_real_new(struct mr_world **out, struct mr_err *err);
-void mr_real_free(struct mr_world *w); /* after run has returned */
+void mr_real_free(struct mr_world *w); /* after run has returned; files, connections, listeners are closed */
 /* Runs callbacks until mr_real_stop. What is ready is run before it sleeps. Idle cost: none. */
 void mr_real_run(struct mr_world *w);
 void mr_real_stop(struct mr_world *w); /* any thread: run returns soon, posted calls before it are run */
