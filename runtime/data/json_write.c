@@ -1,0 +1,280 @@
+/* json_write.c - values and events as JSON text.
+ *
+ * An event that nobody touched is written as the text it came in. One that was touched is put together from
+ * runs: members that stand side by side in the original text, with their own names before them, are copied
+ * at once. That is checked byte by byte, so a value that was renamed or moved is never taken for its old
+ * neighbour.
+ */
+#include "data/json.h"
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "data/batch_inside.h"
+#include "data/json_kernel.h"
+
+#include <math.h>
+
+static inline bool room(struct mr_buf *b, size_t more)
+{
+    return b->cap - b->len >= more || mr_buf_reserve(b, more);
+}
+
+/* The caller has made room. */
+static inline void put(struct mr_buf *b, const void *p, size_t len)
+{
+    memcpy(b->p + b->len, p, len);
+    b->len += len;
+}
+
+static size_t utf8_len(const unsigned char *p, size_t left) /* 0: not valid here */
+{
+    size_t n = *p >= 0xc2 && *p <= 0xdf ? 2 : *p >= 0xe0 && *p <= 0xef ? 3 : *p >= 0xf0 && *p <= 0xf4 ? 4 : 0;
+    return n && n <= left && mr_utf8_valid((const char *)p, n) ? n : 0;
+}
+
+bool mr_json_write_string(struct mr_buf *out, const char *s, size_t len)
+{
+    const struct mr_json_kernel *k = mr_json_kernel();
+    size_t at = 0;
+    if (!room(out, len + 16))
+        return false;
+    out->p[out->len++] = '"';
+    for (;;) {
+        size_t run = len - at >= 16 ? k->plain(s + at, len - at) : 0;
+        if (!run)
+            while (at + run < len && (unsigned char)s[at + run] < 0x80 && (unsigned char)s[at + run] >= ' ' &&
+                   s[at + run] != '"' && s[at + run] != '\\')
+                run++;
+        if (!room(out, run + 16))
+            return false;
+        if (run)
+            put(out, s + at, run);
+        at += run;
+        if (at >= len)
+            break;
+        unsigned char c = (unsigned char)s[at];
+        static const char hex[] = "0123456789abcdef";
+        if (c >= 0x80) {
+            size_t n = utf8_len((const unsigned char *)s + at, len - at);
+            if (n)
+                put(out, s + at, n);
+            else
+                put(out, "\xef\xbf\xbd", 3);
+            at += n ? n : 1;
+            continue;
+        }
+        char two = c == '"'    ? '"'
+                   : c == '\\' ? '\\'
+                   : c == '\b' ? 'b'
+                   : c == '\f' ? 'f'
+                   : c == '\n' ? 'n'
+                   : c == '\r' ? 'r'
+                   : c == '\t' ? 't'
+                               : '\0';
+        if (two) {
+            put(out, (char[]){'\\', two}, 2);
+        } else {
+            put(out, "\\u00", 4);
+            put(out, (char[]){hex[c >> 4], hex[c & 15]}, 2);
+        }
+        at++;
+    }
+    out->p[out->len++] = '"';
+    return true;
+}
+
+static bool write_base64(struct mr_buf *out, const char *s, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = (const unsigned char *)s;
+    if (!room(out, len / 3 * 4 + 8))
+        return false;
+    out->p[out->len++] = '"';
+    for (; len; p += 3) {
+        size_t n = len < 3 ? len : 3;
+        uint32_t three = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+        put(out,
+            (char[]){digits[three >> 18], digits[three >> 12 & 63], n > 1 ? digits[three >> 6 & 63] : '=',
+                     n > 2 ? digits[three & 63] : '='},
+            4);
+        len -= n;
+    }
+    out->p[out->len++] = '"';
+    return true;
+}
+
+static bool write_text(struct mr_buf *out, const struct mr_value *v)
+{
+    if (!mr_buf_put(out, v->u.s, v->len))
+        return false;
+    if (v->spare & MR_JSON_LINES) {
+        char *p = out->p + out->len - v->len;
+        for (uint32_t i = 0; i < v->len; i++)
+            if (p[i] == '\n' || p[i] == '\r')
+                p[i] = ' ';
+    }
+    return true;
+}
+
+static bool write_at(struct mr_buf *out, const struct mr_value *v, int depth)
+{
+    char text[48];
+    int n = 0;
+    switch (v->tag) {
+    case MR_BOOL:
+        return v->u.b ? mr_buf_put(out, "true", 4) : mr_buf_put(out, "false", 5);
+    case MR_INT:
+        n = mr_print_i64(v->u.i, text);
+        return mr_buf_put(out, text, (size_t)n);
+    case MR_FLOAT:
+        if (!isfinite(v->u.f))
+            return mr_buf_put(out, "null", 4);
+        n = mr_print_f64(v->u.f, text);
+        return mr_buf_put(out, text, (size_t)n);
+    case MR_TIME:
+        text[0] = '"';
+        n = mr_rfc3339_print(v->u.i, text + 1);
+        text[n + 1] = '"';
+        return mr_buf_put(out, text, (size_t)n + 2);
+    case MR_STRING:
+        if (v->hint != MR_HINT_PLAIN)
+            return mr_json_write_string(out, v->u.s, v->len);
+        if (!room(out, (size_t)v->len + 2))
+            return false;
+        out->p[out->len++] = '"';
+        put(out, v->u.s, v->len);
+        out->p[out->len++] = '"';
+        return true;
+    case MR_BYTES:
+        return write_base64(out, v->u.s, v->len);
+    case MR_JSON:
+        return write_text(out, v);
+    case MR_LIST:
+        if (depth >= 2 * MR_JSON_DEPTH_MAX || !mr_buf_put(out, "[", 1))
+            return false;
+        for (uint32_t i = 0; i < v->len; i++)
+            if ((i && !mr_buf_put(out, ",", 1)) || !write_at(out, &v->u.list[i], depth + 1))
+                return false;
+        return mr_buf_put(out, "]", 1);
+    case MR_OBJECT: {
+        if (depth >= 2 * MR_JSON_DEPTH_MAX || !mr_buf_put(out, "{", 1))
+            return false;
+        bool first = true;
+        for (uint32_t i = 0; i < v->len; i++) {
+            const struct mr_member *m = &v->u.object[i];
+            if (m->v.tag == MR_MISSING)
+                continue;
+            if ((!first && !mr_buf_put(out, ",", 1)) || !mr_json_write_string(out, m->name, m->name_len) ||
+                !mr_buf_put(out, ":", 1) || !write_at(out, &m->v, depth + 1))
+                return false;
+            first = false;
+        }
+        return mr_buf_put(out, "}", 1);
+    }
+    default: /* null, and a missing item of a list */
+        return mr_buf_put(out, "null", 4);
+    }
+}
+
+bool mr_json_write(struct mr_buf *out, const struct mr_value *v)
+{
+    return write_at(out, v, 0);
+}
+
+/* The value as it stands in the event's text [from, to), with its quotes; len 0 when it does not stand there.
+ * p: where it would have to begin, NULL: anywhere. */
+static inline struct mr_slice original(const struct mr_value *v, const char *p, const char *from,
+                                       const char *to)
+{
+    const struct mr_slice no = {NULL, 0};
+    struct mr_slice s;
+    switch (v->tag) {
+    case MR_STRING:
+        if (v->hint != MR_HINT_PLAIN)
+            return no;
+        s = (struct mr_slice){v->u.s - 1, (size_t)v->len + 2};
+        if (p ? s.p != p : s.p < from || s.p >= to)
+            return no;
+        /* a part of a string, cut out by somebody, has no quotes around it */
+        return (size_t)(to - s.p) > s.len && s.p[0] == '"' && s.p[s.len - 1] == '"' ? s : no;
+    case MR_JSON:
+        s = mr_value_text(v);
+        return p ? (s.p == p ? s : no) : s.p >= from && s.p < to ? s : no;
+    case MR_BOOL:
+        s = v->u.b ? MR_SLICE("true") : MR_SLICE("false");
+        break;
+    case MR_NULL:
+        s = MR_SLICE("null");
+        break;
+    default:
+        return no;
+    }
+    if (!p || (size_t)(to - p) <= s.len || memcmp(p, s.p, s.len) != 0)
+        return no;
+    return (struct mr_slice){p, s.len};
+}
+
+static bool write_touched(struct mr_buf *out, const struct mr_batch *b, uint32_t row)
+{
+    const struct mr_batch_more *m = mr_batch_more_of(b);
+    const char *text = b->raw[row].p, *text_end = text ? text + m->text_len[row] : NULL;
+    const char *run = NULL, *run_end = NULL; /* bytes of the text that are still to be copied */
+    bool first = true;
+    if (!room(out, m->text_len[row] + 64))
+        return false;
+    out->p[out->len++] = '{';
+    for (uint32_t c = 0; c < b->columns; c++) {
+        const struct mr_value *v = &b->column[c].v[row];
+        if (v->tag == MR_MISSING || b->column[c].removed)
+            continue;
+        const struct mr_shape *s = m->shape[c];
+        if (run) {
+            const char *name = run_end + 1, *at = name + s->len;
+            struct mr_slice o = {NULL, 0};
+            if ((size_t)(text_end - run_end) > s->len + 1 && *run_end == ',' &&
+                memcmp(name, s->quoted, s->len) == 0)
+                o = original(v, at, text, text_end);
+            if (o.len) {
+                run_end = o.p + o.len;
+                continue;
+            }
+            if (!mr_buf_put(out, run, (size_t)(run_end - run)))
+                return false;
+            run = NULL;
+        }
+        if (!room(out, (size_t)s->len + 1))
+            return false;
+        if (!first)
+            out->p[out->len++] = ',';
+        first = false;
+        put(out, s->quoted, s->len);
+        struct mr_slice o = original(v, NULL, text, text_end);
+        if (o.len) {
+            run = o.p;
+            run_end = o.p + o.len;
+        } else if (!write_at(out, v, 0)) {
+            return false;
+        }
+    }
+    return (!run || mr_buf_put(out, run, (size_t)(run_end - run))) && mr_buf_put(out, "}", 1);
+}
+
+bool mr_json_write_row(struct mr_buf *out, const struct mr_batch *b, uint32_t row)
+{
+    if (b->raw && b->raw[row].len)
+        return mr_buf_put(out, b->raw[row].p, b->raw[row].len);
+    return write_touched(out, b, row);
+}
+
+bool mr_json_write_rows(struct mr_buf *out, const struct mr_batch *b, size_t *ends)
+{
+    for (uint32_t k = 0; k < b->count; k++) {
+        if (!mr_json_write_row(out, b, b->sel[k]) || !room(out, 1))
+            return false;
+        out->p[out->len++] = '\n';
+        if (ends)
+            ends[k] = out->len;
+    }
+    return true;
+}
