@@ -41,5 +41,8 @@ mr_code mr_expr_new(const char *text, size_t len, struct mr_expr **out, struct m
 struct mr_expr *mr_expr_constant(const struct mr_value *v); /* a literal; scalars only; NULL: no memory */
 void mr_expr_free(struct mr_expr *x);
 bool mr_expr_native(const struct mr_expr *x);
+/* What services->test and ->eval are. */
+void mr_expr_test(struct mr_host *h, struct mr_expr *x, struct mr_batch *b, uint8_t *truth);
+void mr_expr_eval(struct mr_host *h, struct mr_expr *x, struct mr_batch *b, struct mr_value *out);
 
 #endif

@@ -11,6 +11,10 @@
 
 struct mr_owned; /* things made for options that must be freed; NULL is empty */
 
+/* An option whose name is empty is the component's own constant: it is shown and parsed nowhere; its `value`,
+ * a pointer, is stored in self as it is. (How a component written in Lua finds its script.)
+ */
+
 /* Fills self (zeroed, self_size bytes). `n` is a map of options, or a scalar or list for the main option, or
  * NULL for none. Says everything that is wrong: unknown option (nearest name, all names), wrong type, missing
  * unit, out of bounds, missing required, bad choice, bad expression or template (caret inside). true when

@@ -30,6 +30,11 @@ struct mr_node *mr_node_get(const struct mr_node *map, const char *key); /* NULL
 /* The tree as a value, by YAML 1.2's core schema (only true and false are booleans). false: arena limit. */
 bool mr_node_value(const struct mr_node *n, struct mr_arena *a, struct mr_value *out);
 
+/* The other way round: a value as a tree without a place in any file (file NULL), for option tables that are
+ * filled from values. `line` of everything below the n-th child of the top is n, from 1; `column` is 1; so a
+ * complaint leads back to the child and the byte. [arena] everything. NULL: arena limit. */
+struct mr_node *mr_node_of_value(const struct mr_value *v, struct mr_arena *a);
+
 /* Complaints, each with a place. Bound: MR_DIAGS_MAX are kept, then one says how many more there were. */
 enum { MR_DIAGS_MAX = 200 };
 struct mr_diag {

@@ -128,8 +128,9 @@ struct mr_renames {
     struct mr_rename *v;
 };
 
-/* One option. Five readers: the parser, lint, --help, the reference pages and the Lua host; so a
- * default is written once, as the user would write it. A table ends with { 0 }. */
+/* One option. (The one struct here that has no size of its own: it does not grow within one MR_ABI.) Five
+ * readers: the parser, lint, --help, the reference pages and the Lua host; so a default is written once, as
+ * the user would write it. A table ends with { 0 }. */
 struct mr_option {
     const char *name;
     enum mr_option_type type;
