@@ -142,7 +142,7 @@ static void list_names(char *out, size_t cap, const char *lead, const char *cons
 
 static void say_unknown(struct filler *f, const struct mr_node *value)
 {
-    const char *names[NAMES_MAX];
+    const char *names[NAMES_MAX] = {NULL};
     size_t count = 0;
     for (const struct mr_option *o = f->table; o && o->name && count < NAMES_MAX; o++)
         if (shown(o))
