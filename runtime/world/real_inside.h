@@ -39,6 +39,8 @@ struct real {
 struct real_file {
     struct mr_file file; /* first */
     int fd;
+    unsigned syncs; /* running in workers: the descriptor stays open for them */
+    bool closed;
     char path[];
 };
 

@@ -74,6 +74,9 @@ void mr_real_close(struct mr_world *w, struct mr_file *file)
 {
     struct real_file *f = real_of(file);
     (void)w;
+    f->closed = true;
+    if (f->syncs)
+        return;         /* sync_done closes it */
     (void)close(f->fd); /* whoever cares about the bytes has synced */
     mr_free(f);
 }
@@ -150,7 +153,8 @@ mr_code mr_real_sync(struct mr_file *file, struct mr_err *err)
 
 struct sync_job {
     uv_work_t work;
-    int fd, sys;
+    struct real_file *file;
+    int sys;
     mr_done_fn done;
     void *arg;
 };
@@ -158,7 +162,7 @@ struct sync_job {
 static void sync_work(uv_work_t *work)
 {
     struct sync_job *job = work->data;
-    job->sys = sync_fd(job->fd);
+    job->sys = sync_fd(job->file->fd);
 }
 
 static void sync_done(uv_work_t *work, int status)
@@ -167,6 +171,9 @@ static void sync_done(uv_work_t *work, int status)
     mr_done_fn done = job->done;
     void *arg = job->arg;
     int sys = status == UV_ECANCELED ? ECANCELED : job->sys;
+    job->file->syncs--;
+    if (job->file->closed)
+        mr_real_close(NULL, &job->file->file);
     mr_free(job);
     done(arg, code_of(sys), sys);
 }
@@ -176,7 +183,8 @@ void mr_real_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn don
     struct real *r = mr_real_of(w);
     struct sync_job *job = mr_need(sizeof *job); /* an answer must come, so this must not fail */
     job->work.data = job;
-    job->fd = real_of(file)->fd;
+    job->file = real_of(file);
+    job->file->syncs++;
     job->done = done;
     job->arg = arg;
     mr_assert(uv_queue_work(&r->loop, &job->work, sync_work, sync_done) == 0);

@@ -133,8 +133,8 @@ static inline mr_code mr_file_sync(struct mr_file *f, struct mr_err *err)
 {
     return f->world->ops->sync(f, err);
 }
-/* The same in a worker; done(arg, rc, errno) comes as an event. Covers what was written before the call.
- * The file must not be closed before. */
+/* The same in a worker; done(arg, rc, errno) comes as an event. Covers what was written before the call. The
+ * file may be closed meanwhile: done comes all the same. */
 static inline void mr_file_sync_later(struct mr_file *f, mr_done_fn done, void *arg)
 {
     f->world->ops->sync_later(f->world, f, done, arg);

@@ -1,0 +1,75 @@
+/* sim_inside.h - what sim.c and simdisk.c share; nobody else includes it. */
+#ifndef MR_WORLD_SIM_INSIDE_H
+#define MR_WORLD_SIM_INSIDE_H
+
+#include "base/map.h"
+#include "base/prng.h"
+#include "world/sim.h"
+
+struct sim_event;
+struct sync_job;
+
+struct change { /* of a file's bytes, not yet synced */
+    struct change *next;
+    uint64_t number;
+    int64_t at; /* write: offset. truncation: the new size */
+    size_t len; /* 0: truncation */
+    char bytes[];
+};
+
+struct inode {
+    struct inode *next;
+    bool is_dir, reached;
+    uint32_t opened;
+    mr_ns modified;
+    char *bytes, *kept; /* as written; as on the medium */
+    size_t size, cap, kept_size, kept_cap;
+    struct change *changes, **changes_end;
+};
+
+enum name_kind { NAME_SET, NAME_REMOVE, NAME_MOVE };
+struct name_change { /* not yet synced */
+    struct name_change *next;
+    enum name_kind kind;
+    char *dir, *path, *to;
+    struct inode *inode;
+};
+
+struct node {
+    struct mr_world world; /* first */
+    struct mr_sim *sim;
+    uint32_t number;
+    bool down, lost_power;
+    mr_ns wall_off;
+    struct mr_prng random;
+    struct mr_sim_faults faults;
+    struct mr_sim_counts counts;
+    struct inode *inodes;
+    size_t inode_count;
+    struct mr_map names, kept_names; /* path -> struct inode */
+    struct name_change *name_changes, **name_changes_end;
+    uint64_t changes;
+    struct sync_job *orphans; /* syncs that ran when the node went down */
+};
+
+struct sim_file {
+    struct mr_file file; /* first */
+    struct inode *inode;
+    bool writable;
+    char path[];
+};
+
+struct node *mr_sim_node_of(struct mr_world *w);
+void mr_sim_note(struct mr_sim *s, uint64_t what, uint64_t value); /* into the digest */
+uint64_t mr_sim_below(struct mr_sim *s, uint64_t bound);
+/* Runs fn(arg) for the node at `at`; gone when the node crashes (then drop(arg) is called instead). */
+void mr_sim_at(struct node *n, mr_ms at, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
+
+/* simdisk.c */
+extern const struct mr_world_ops mr_sim_disk_ops; /* the file half */
+void mr_sim_disk_init(struct node *n);
+void mr_sim_disk_fini(struct node *n);
+void mr_sim_disk_restart(struct node *n);
+void mr_sim_disk_answer(struct node *n); /* the orphans */
+
+#endif
