@@ -1,9 +1,10 @@
 /* message.c - one reader and one writer for every Kafka message, walking the tables that gen.lua makes.
  *
- * Why tables. 72 APIs have 470 pairs of message and version. Code for each would be megabytes, minutes of
- * compiling, and cold in the processor's cache; the tables are 100 KiB, of which a broker touches a few.
- * Walking them costs some 5 ns a field, while a Produce or Fetch partition has five to ten fields and
- * thousands of records.
+ * Why tables. 64 APIs make 518 pairs of message and version. Code for each would be megabytes, minutes of
+ * compiling, and cold in the processor's cache; the tables are 93 KiB, compile in a tenth of a second, and a
+ * broker touches a few of them. Walking them costs 2 to 5 ns a field: a Produce of ten partitions is read in
+ * 0.11 us and a Fetch answer of ten written in 0.3 to 0.5 us, next to thousands of records that nobody
+ * touches.
  *
  * Laws:
  *   M1  no length is believed before it was compared with the bytes left; an array is allocated only when
