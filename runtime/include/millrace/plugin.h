@@ -72,6 +72,7 @@ struct mr_batch {
     struct mr_slice pos_key; /* source: which input's position this batch moves (a file's identity) */
     struct mr_slice pos;     /* source: where that input stands after this batch; opaque to the host */
     void *runtime;           /* the runtime's own */
+    void *flow;              /* the pipeline's own: who waits for these events */
 };
 
 static inline void mr_batch_drop(struct mr_batch *b, uint32_t row)

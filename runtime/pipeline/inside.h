@@ -1,0 +1,280 @@
+/* inside.h - a running pipeline, as the files of this folder see it.
+ *
+ * Words.  A *part* is one instance of a component: a source, a step, an output. A *flight* is a batch on its
+ * way, with the holds it has on acks. A *send* is what one output still has to take of one flight. A *turn*
+ * is one call of the loop in which sources are read.
+ *
+ * One thread, the lane, owns all of it; other threads come in through mr_post and read the counters.
+ *
+ * opening --all parts open--> running --mr_pipeline_stop, or all sources ended--> draining --nothing on its
+ * way--> finishing (once: each step's finish, and drain again) --> closing --no port call out--> ended
+ */
+#ifndef MR_PIPELINE_INSIDE_H
+#define MR_PIPELINE_INSIDE_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "data/batch.h"
+#include "pipeline/config.h"
+#include "pipeline/flow.h"
+#include "pipeline/run.h"
+#include "pipeline/topics.h"
+#include "plugin/host.h"
+#include "plugin/option.h"
+
+#include <stdatomic.h>
+
+enum {
+    MR_FLIGHTS_MAX = 256,          /* on their way in one pipeline; reading pauses beyond */
+    MR_ACKS_MAX = 1 << 20,         /* reads of one source not yet acknowledged; reading pauses beyond */
+    MR_POSITIONS_MAX = 1 << 18,    /* inputs (files, partitions) of one source */
+    MR_SENDS_MAX = 64,             /* unanswered writes of one output */
+    MR_METRICS_MAX = 32,           /* of one part */
+    MR_WATCHES_MAX = 1024,         /* descriptors of one part */
+    MR_CHECKPOINT_MS = 1000,       /* positions are stored at most so often */
+    MR_BACKOFF_MS_MAX = 30000,     /* longest pause between attempts */
+    MR_BATCH_BYTES_MAX = 64 << 20, /* of one batch ('batch_bytes') */
+    MR_MADE_FACTOR = 16,           /* batches made by steps may exceed pipeline_bytes by so much */
+};
+
+struct mr_pipeline;
+struct mr_watch;
+
+enum mr_part_role { MR_ROLE_SOURCE, MR_ROLE_STEP, MR_ROLE_OUTPUT };
+
+struct mr_metric {
+    const char *_Atomic name;
+    _Atomic int64_t value;
+};
+
+struct mr_part {
+    struct mr_host host; /* first: a host is a part */
+    struct mr_pipeline *line;
+    const struct mr_config_component *conf;
+    const struct mr_component *c;
+    enum mr_part_role role;
+    uint32_t index;
+    void *self;
+    struct mr_owned *owned;
+    struct mr_heap_arena options;
+    struct mr_expr *when;
+    bool open;
+    _Atomic bool waking;   /* a wake-up is posted and has not run yet */
+    struct mr_timer timer; /* the component's own */
+    struct mr_timer again; /* open or write once more */
+    uint32_t attempts;     /* failed ones in a row */
+    bool told;             /* the present trouble has been logged */
+    struct mr_fd_watch {
+        struct mr_fd_watch *next;
+        struct mr_part *part;
+        int fd;
+        struct mr_watch *watch; /* NULL: disarmed until the source has read all there is */
+    } * watches;
+    uint32_t watch_count;
+    struct mr_metric metrics[MR_METRICS_MAX];
+};
+
+struct mr_ack {
+    struct mr_source *source;
+    struct mr_ack *next; /* the read after this one */
+    uint32_t holds;
+    bool placed;              /* has a position */
+    struct mr_slice key, pos; /* in `text`, or on the heap when longer */
+    char text[48];
+};
+
+struct mr_source {
+    struct mr_part part; /* first */
+    bool ready, ended;
+    struct mr_ack *first, *last; /* in order of reads */
+    uint32_t ack_count;
+    struct mr_map stored; /* position key -> struct mr_slice *: what the next checkpoint says */
+    struct mr_map seen;   /* the same as of the last read: where to go on after an error */
+    int64_t lag;          /* -1: cannot tell */
+    void (*feeders_changed)(struct mr_source *s); /* topic sources */
+};
+
+struct mr_step {
+    struct mr_part part; /* first */
+    struct mr_buf scratch;
+};
+
+struct mr_send {
+    struct mr_send *next;
+    struct mr_flight *flight;
+    uint16_t *sel; /* rows still to be taken; [heap] */
+    uint32_t count;
+    uint32_t attempts;
+    uint64_t ticket;
+};
+
+struct mr_output {
+    struct mr_part part;          /* first */
+    struct mr_send *first, *last; /* not yet written, or to be written again */
+    struct mr_send *pending;      /* unanswered */
+    uint32_t pending_count;
+    uint64_t next_ticket;
+    bool pausing; /* part.again is set */
+    bool pumping;
+    struct mr_verdict *verdict; /* [MR_BATCH_ROWS_MAX] */
+};
+
+struct mr_delivered {
+    struct mr_delivered *next;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+struct mr_flight {
+    struct mr_flight *next, *prev;
+    struct mr_pipeline *line;
+    struct mr_batch *b;
+    size_t bytes;
+    struct mr_ack *ack; /* of the read it came from; also in holds[0] */
+    struct mr_ack **holds;
+    struct mr_ack *inline_holds[2];
+    uint32_t hold_count, hold_cap;
+    struct mr_delivered *delivered;
+    uint32_t waiting; /* sends, and one while it is in our hands */
+    uint32_t alive;   /* events that are neither dropped, dead nor replaced */
+    bool emitted;
+    uint64_t gone[MR_BATCH_ROWS_MAX / 64]; /* rows that some output refused: counted already */
+    bool gone_used;
+};
+
+/* Counters: written by the lane, read by anyone. */
+struct mr_counters {
+    _Atomic int64_t in, made, out, dropped, dead, replaced, in_flight, errors, retries, lag, bytes, acked_at;
+    _Atomic int state;
+};
+
+/* What a lane gives to its pipelines. */
+struct mr_lane_env {
+    struct mr_world *world;
+    struct mr_topics *topics;
+    const char *data_dir;
+    bool once;
+    mr_ms drain_ms;
+    struct mr_lua **lua;
+    mr_code (*watch)(struct mr_world *w, int fd, void (*ready)(void *arg), void *arg, struct mr_watch **out,
+                     struct mr_err *err); /* NULL: descriptors cannot be watched here */
+    void (*unwatch)(struct mr_watch *watch);
+    void (*log)(void *arg, enum mr_level level, const char *label, const char *text);
+    /* Once: does some pipeline of this run still write to this topic? NULL: none does. */
+    bool (*fed)(void *arg, const struct mr_pipeline *reader, const char *topic);
+    void (*ended)(void *arg, struct mr_pipeline *line, int exit_code);
+    void *arg;
+    void *test; /* yaml_test.c: what its source and sink share */
+};
+
+enum mr_line_state { MR_LINE_OPENING, MR_LINE_RUNNING, MR_LINE_DRAINING, MR_LINE_CLOSING, MR_LINE_ENDED };
+
+struct mr_dead;
+
+struct mr_pipeline {
+    const struct mr_config_pipeline *conf;
+    struct mr_lane_env env;
+    enum mr_line_state state;
+    int exit_code;
+    bool stopping; /* asked to stop: no finish of steps */
+    bool forced;
+    struct mr_source *sources;
+    struct mr_step *steps;
+    struct mr_output *outputs;
+    uint32_t finish_at; /* once: the next step to finish */
+    uint32_t turn_at;   /* the source whose turn is next */
+    bool turn_posted, settling;
+    struct mr_batch_pool *pool;
+    struct mr_flight *flights, *spare_flights;
+    struct mr_ack *spare_acks;
+    uint32_t flight_count, spare_flight_count, spare_ack_count;
+    size_t live_bytes;
+    uint32_t calls_out; /* of the topics port */
+    struct mr_counters n;
+    struct mr_dead *dead;
+    /* checkpoint */
+    struct mr_timer checkpoint, deadline;
+    bool dirty, checkpoint_told;
+    char *checkpoint_path;
+    struct mr_buf foreign;           /* stored positions of sources that are not in the plan now: kept */
+    bool conditional, unconditional; /* outputs with if/else; outputs without */
+};
+
+/* ---------------------------------------------------------------- pipeline.c */
+mr_code mr_pipeline_new(const struct mr_config_pipeline *conf, const struct mr_lane_env *env,
+                        struct mr_pipeline **out, struct mr_err *err);
+void mr_pipeline_start(struct mr_pipeline *l);
+void mr_pipeline_stop(struct mr_pipeline *l, bool force);
+void mr_pipeline_free(struct mr_pipeline *l); /* ended, or never started */
+void mr_pipeline_feeders_changed(struct mr_pipeline *l);
+void mr_pipeline_counts(const struct mr_pipeline *l, struct mr_run_counts *out, mr_ms now);
+/* Something may have become possible: reading, draining, ending. */
+void mr_pipeline_poke(struct mr_pipeline *l);
+/* Ends it with exit code 1; part NULL: of the pipeline as a whole. */
+__attribute__((format(printf, 3, 4))) void mr_pipeline_fail(struct mr_pipeline *l, const struct mr_part *part,
+                                                            const char *format, ...);
+void mr_pipeline_source_ready(struct mr_source *s);
+/* Runs a flight through the steps from `at` on, then to the outputs. */
+void mr_pipeline_run(struct mr_pipeline *l, struct mr_flight *f, uint32_t at);
+static inline bool mr_pipeline_over(const struct mr_pipeline *l)
+{
+    return l->state >= MR_LINE_CLOSING;
+}
+static inline void mr_count(_Atomic int64_t *c, int64_t n) /* one writer: no locked instruction */
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* ---------------------------------------------------------------- part.c: instances and what they may ask */
+extern const struct mr_host_ops mr_part_ops;
+bool mr_part_init(struct mr_part *p, struct mr_pipeline *l, const struct mr_config_component *conf,
+                  enum mr_part_role role, uint32_t index);
+mr_code mr_part_open(struct mr_part *p, struct mr_err *err);
+void mr_part_close(struct mr_part *p);
+void mr_part_fini(struct mr_part *p);
+void mr_part_rearm(struct mr_part *p); /* the source has read all there is: watch again */
+__attribute__((format(printf, 3, 4))) void mr_part_log(const struct mr_part *p, enum mr_level level,
+                                                       const char *format, ...);
+mr_ms mr_backoff(struct mr_world *w, mr_ms first, uint32_t attempt); /* attempt from 1; with jitter */
+static inline bool mr_passing(mr_code rc)                            /* trouble that may go away by itself */
+{
+    return rc == MR_GONE || rc == MR_IO || rc == MR_NOSPACE || rc == MR_TIMEOUT;
+}
+
+/* ---------------------------------------------------------------- flow.c: acks and flights */
+struct mr_ack *mr_ack_new(struct mr_source *s, struct mr_slice key, struct mr_slice pos); /* with one hold */
+void mr_source_fini(struct mr_source *s);
+bool mr_position_put(struct mr_map *m, struct mr_slice key, struct mr_slice pos);
+struct mr_flight *mr_flight_new(struct mr_pipeline *l, struct mr_batch *b);
+void mr_flight_free(struct mr_flight *f);  /* without delivery */
+void mr_flight_bytes(struct mr_flight *f); /* counts anew what it holds */
+/* One of those who wait for it is done; the last one delivers it. */
+void mr_flight_drop(struct mr_flight *f);
+/* The rows of sel that are not kept: counted, and the rejected ones sent their way. Then sel is compact. */
+void mr_flight_settle(struct mr_flight *f, const struct mr_config_component *conf);
+/* One event is refused: drop, dead ... by on_error. `counted`: it is one that outputs have seen. */
+void mr_flight_reject(struct mr_flight *f, uint32_t row, const struct mr_config_component *conf,
+                      struct mr_slice reason, bool counted);
+
+/* ---------------------------------------------------------------- output.c */
+void mr_outputs_take(struct mr_pipeline *l, struct mr_flight *f); /* f's rows to the outputs they are for */
+void mr_output_answer(struct mr_output *o, uint64_t ticket, const struct mr_verdict *verdict, uint32_t count);
+void mr_output_open_again(struct mr_output *o);
+void mr_output_pump(struct mr_output *o);
+void mr_output_fini(struct mr_output *o);
+
+/* ---------------------------------------------------------------- dead.c */
+mr_code mr_dead_new(struct mr_pipeline *l, struct mr_err *err);
+void mr_dead_free(struct mr_dead *d);
+bool mr_dead_add(struct mr_dead *d, struct mr_flight *f, uint32_t row, const struct mr_config_component *conf,
+                 struct mr_slice reason);
+void mr_dead_flush(struct mr_dead *d); /* hands over what was added */
+bool mr_dead_idle(const struct mr_dead *d);
+
+/* ---------------------------------------------------------------- checkpoint.c */
+mr_code mr_checkpoint_load(struct mr_pipeline *l, struct mr_err *err); /* positions only; before parts open */
+mr_code mr_checkpoint_restore(struct mr_pipeline *l, struct mr_err *err); /* steps; after they opened */
+/* Flushes outputs and stores positions and snapshots. */
+mr_code mr_checkpoint_store(struct mr_pipeline *l, struct mr_err *err);
+
+#endif
