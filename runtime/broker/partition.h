@@ -51,10 +51,12 @@ struct mr_produce {
 
 /* Somebody who wants to know when there is more to read. The caller's memory. */
 struct mr_parked {
-    int64_t offset;                      /* wake when the high watermark is above */
+    int64_t offset;                      /* wake when the high watermark is above; not below it when parked */
+    bool gone;                           /* out: the partition is closing; do not park again */
     void (*wake)(struct mr_parked *who); /* no longer parked by then; may park again */
     void *arg;
     struct mr_parked *next, **link;
+    struct mr_partition *at;
 };
 
 struct mr_partition;

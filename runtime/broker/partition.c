@@ -1,0 +1,613 @@
+/* partition.c - see partition.h for the words and the laws.
+ *
+ * A durable append:  append -> (nobody syncing? ask) -> synced -> high watermark -> answer producers, wake
+ * readers -> more came meanwhile? ask again. One fsync at a time for a partition, and what arrives while it
+ * runs shares the next one: the slower the disk, the larger the groups.
+ */
+#include "broker/partition.h"
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "broker/check.h"
+
+enum {
+    SCAN_STEP = 1 << 20,           /* bytes of log looked at in one go when rebuilding */
+    SNAPSHOT_BYTES_MAX = 64 << 20, /* of the producer snapshot */
+    SNAPSHOT_EVERY = 1000000,      /* records between snapshots */
+    PATH_BYTES = 4096,
+};
+
+/* Outlives the partition when a sync is on its way: then `p` is NULL. */
+struct sync_ticket {
+    struct mr_partition *p;
+};
+
+struct mr_partition {
+    struct mr_world *world;
+    struct mr_partition_config config;
+    struct mr_log *log;
+    struct mr_producers producers;
+    struct sync_ticket *syncing; /* NULL: no sync on its way */
+    struct mr_produce *waiting, **waiting_end;
+    struct mr_parked *parked, **parked_end;
+    int64_t high;
+    int64_t snapshot_at; /* log offset of the newest snapshot on disk; -1 none */
+    mr_code broken;      /* MR_OK, or why a sync failed: no more writes (L4 of the log) */
+    char dir[PATH_BYTES];
+};
+
+static void partition_check(const struct mr_partition *p)
+{
+    mr_assert(mr_log_start(p->log).v <= p->high);                         /* P1 */
+    mr_assert(p->high <= mr_log_end(p->log).v);                           /* P1 */
+    mr_assert(!p->config.durable || p->high <= mr_log_synced(p->log).v || /* P2 */
+              p->high == mr_log_start(p->log).v);
+}
+
+/* ------------------------------------------------------------------ who waits */
+
+static void produce_link(struct mr_partition *p, struct mr_produce *pr)
+{
+    pr->at = p;
+    pr->next = NULL;
+    pr->link = p->waiting_end;
+    *p->waiting_end = pr;
+    p->waiting_end = &pr->next;
+}
+
+void mr_partition_forget(struct mr_produce *pr)
+{
+    if (!pr->link)
+        return;
+    *pr->link = pr->next;
+    if (pr->next)
+        pr->next->link = pr->link;
+    else
+        pr->at->waiting_end = pr->link;
+    pr->link = NULL;
+    pr->next = NULL;
+}
+
+void mr_partition_park(struct mr_partition *p, struct mr_parked *who)
+{
+    mr_assert(!who->link);
+    who->next = NULL;
+    who->gone = false;
+    who->link = p->parked_end;
+    who->at = p;
+    *p->parked_end = who;
+    p->parked_end = &who->next;
+}
+
+void mr_partition_unpark(struct mr_parked *who)
+{
+    if (!who->link)
+        return;
+    *who->link = who->next;
+    if (who->next)
+        who->next->link = who->link;
+    else
+        who->at->parked_end = who->link;
+    who->link = NULL;
+    who->next = NULL;
+}
+
+/* Both lists are walked from the front again after each callback: a callback may take anybody out, and park
+ * again, with an offset that is not below the high watermark. */
+static void answer(struct mr_partition *p)
+{
+    struct mr_produce *pr;
+    do {
+        for (pr = p->waiting; pr && pr->until > p->high; pr = pr->next)
+            ;
+        if (pr) {
+            mr_partition_forget(pr);
+            pr->done(pr); /* P3 */
+        }
+    } while (pr);
+}
+
+static void wake(struct mr_partition *p, bool all)
+{
+    struct mr_parked *who;
+    do {
+        for (who = p->parked; who && !all && who->offset >= p->high; who = who->next)
+            ;
+        if (who) {
+            mr_partition_unpark(who);
+            who->gone = all;
+            who->wake(who);
+        }
+    } while (who);
+}
+
+static void give_up(struct mr_partition *p, enum mr_refusal refusal, mr_code code, const char *why)
+{
+    while (p->waiting) {
+        struct mr_produce *pr = p->waiting;
+        mr_partition_forget(pr);
+        pr->refusal = refusal;
+        pr->code = code;
+        pr->base_offset = -1;
+        (void)snprintf(pr->why, sizeof pr->why, "%.*s", (int)sizeof pr->why - 1, why);
+        pr->done(pr);
+    }
+}
+
+/* ------------------------------------------------------------------ syncing */
+
+static void want_sync(struct mr_partition *p);
+
+static void raise_high(struct mr_partition *p)
+{
+    int64_t to = p->config.durable ? mr_log_synced(p->log).v : mr_log_end(p->log).v;
+    if (to <= p->high)
+        return;
+    p->high = to;
+    partition_check(p);
+    answer(p);
+    wake(p, false);
+}
+
+static void synced(void *arg, mr_code rc, int sys)
+{
+    struct sync_ticket *ticket = arg;
+    struct mr_partition *p = ticket->p;
+    mr_free(ticket);
+    if (!p)
+        return;
+    p->syncing = NULL;
+    if (rc) {
+        p->broken = rc;
+        char why[MR_PRODUCE_WHY];
+        (void)snprintf(why, sizeof why, "sync failed (%s); restart the node to recover what is safe",
+                       sys ? strerror(sys) : mr_code_text(rc));
+        give_up(p, MR_REFUSE_STORAGE, rc, why);
+        return;
+    }
+    raise_high(p);
+    if (p->config.durable && mr_log_synced(p->log).v < mr_log_end(p->log).v)
+        want_sync(p);
+}
+
+static void want_sync(struct mr_partition *p)
+{
+    if (p->syncing || p->broken)
+        return;
+    p->syncing = mr_alloc(sizeof *p->syncing);
+    if (!p->syncing) { /* the next append asks again; producers wait for it or for their time limit */
+        give_up(p, MR_REFUSE_STORAGE, MR_MEMORY, "no memory to wait for the sync");
+        return;
+    }
+    p->syncing->p = p;
+    mr_log_sync(p->log, synced, p->syncing);
+}
+
+/* ------------------------------------------------------------------ producing */
+
+static void put_be(char *to, uint64_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = (char)(v >> (8 * (bytes - 1 - i)));
+}
+
+/* The broker's clock: attribute bit 3 and the max timestamp lie inside of the CRC. */
+static void stamp(char *bytes, size_t len, int64_t now_ms)
+{
+    struct mr_batch_header h;
+    for (size_t at = 0; at < len; at += (size_t)h.length + 12) {
+        mr_code rc = mr_batch_header_read((struct mr_slice){bytes + at, len - at}, &h, NULL);
+        mr_assert(rc == MR_OK); /* checked before */
+        put_be(bytes + at + 21, (uint16_t)(h.attributes | 8), 2);
+        put_be(bytes + at + 35, (uint64_t)now_ms, 8);
+        put_be(bytes + at + 17, mr_crc32c(0, bytes + at + 21, (size_t)h.length + 12 - 21), 4);
+    }
+}
+
+static bool refused(struct mr_produce *pr, enum mr_refusal refusal, mr_code code, const char *why)
+{
+    pr->refusal = refusal;
+    pr->code = code;
+    pr->base_offset = -1;
+    (void)snprintf(pr->why, sizeof pr->why, "%.*s", (int)sizeof pr->why - 1, why);
+    return true;
+}
+
+static bool settle_or_wait(struct mr_partition *p, struct mr_produce *pr, int64_t end)
+{
+    if (pr->acks != -1 || end <= p->high)
+        return true;
+    pr->until = end;
+    produce_link(p, pr);
+    return false;
+}
+
+/* What the table of producers must know of what was just appended. */
+static bool note(struct mr_partition *p, const char *bytes, size_t len, int64_t base, int64_t now_ms)
+{
+    struct mr_batch_header h;
+    bool ok = true;
+    for (size_t at = 0; at < len; at += (size_t)h.length + 12) {
+        mr_code rc = mr_batch_header_read((struct mr_slice){bytes + at, len - at}, &h, NULL);
+        mr_assert(rc == MR_OK);
+        mr_assert(h.base_offset >= base);
+        ok = mr_producers_note(&p->producers, &h, now_ms) && ok;
+    }
+    return ok;
+}
+
+static bool appendable(struct mr_partition *p, const char *bytes, size_t len, struct mr_produce *pr,
+                       int64_t *duplicate_end)
+{
+    struct mr_check check = {
+        .max_batch_bytes = p->config.log.max_batch_bytes,
+        .segment_bytes = p->config.log.segment_bytes,
+        .many = pr->trusted,
+        .records = !pr->trusted,
+        .stamp = p->config.log_append_time,
+    };
+    struct mr_buf scratch = {0};
+    struct mr_err err = {0};
+    enum mr_refusal r = mr_check_batches(&check, (struct mr_slice){bytes, len}, &scratch, &err);
+    mr_buf_fini(&scratch);
+    if (r) {
+        refused(pr, r, err.code, err.text);
+        return false;
+    }
+    struct mr_batch_header h;
+    mr_code rc = mr_batch_header_read((struct mr_slice){bytes, len}, &h, NULL);
+    mr_assert(rc == MR_OK);
+    r = mr_producers_check(&p->producers, &h, &pr->base_offset, duplicate_end);
+    if (r) {
+        char why[MR_PRODUCE_WHY];
+        (void)snprintf(why, sizeof why, "producer %lld epoch %d sequence %d: %s", (long long)h.producer_id,
+                       h.producer_epoch, h.base_sequence, mr_refusal_text(r));
+        refused(pr, r, MR_BADDATA, why);
+    }
+    return r == MR_REFUSE_NONE;
+}
+
+bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
+{
+    int64_t duplicate_end = -1;
+    pr->refusal = MR_REFUSE_NONE;
+    pr->code = MR_OK;
+    pr->append_time = -1;
+    pr->why[0] = '\0';
+    pr->link = NULL;
+    if (p->broken)
+        return refused(pr, MR_REFUSE_STORAGE, MR_CORRUPT,
+                       "a sync of this partition failed; restart the node to recover what is safe");
+    if (!appendable(p, bytes, len, pr, &duplicate_end))
+        return true;
+    if (duplicate_end >= 0) { /* D1, P4: the first one may still be on its way to the disk */
+        if (p->config.durable && duplicate_end > p->high)
+            want_sync(p);
+        return settle_or_wait(p, pr, duplicate_end);
+    }
+
+    mr_ns now = mr_wall(p->world);
+    int64_t now_ms = now / 1000000;
+    if (p->config.log_append_time) {
+        stamp(bytes, len, now_ms);
+        pr->append_time = now_ms;
+    }
+    struct mr_err err = {0};
+    mr_offset base = {0};
+    mr_code rc = mr_log_append(p->log, bytes, len, 0, now, &base, &err);
+    if (rc)
+        return refused(pr, rc == MR_LIMIT ? MR_REFUSE_TOO_LARGE : MR_REFUSE_STORAGE, rc, err.text);
+    pr->base_offset = base.v;
+    if (!note(p, bytes, len, base.v, now_ms)) {
+        /* It is in the log, but a retry would not be recognised: answer what lets no client retry. */
+        return refused(pr, MR_REFUSE_UNKNOWN, MR_MEMORY, "no memory to remember the producer");
+    }
+    int64_t end = mr_log_end(p->log).v;
+    if (!p->config.durable) {
+        raise_high(p);
+        return true;
+    }
+    bool settled = settle_or_wait(p, pr, end);
+    want_sync(p);
+    /* Without memory for the sync, want_sync has answered everybody; that includes pr. */
+    return settled;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+int64_t mr_partition_start(const struct mr_partition *p)
+{
+    return mr_log_start(p->log).v;
+}
+int64_t mr_partition_high(const struct mr_partition *p)
+{
+    return p->high;
+}
+int64_t mr_partition_end(const struct mr_partition *p)
+{
+    return mr_log_end(p->log).v;
+}
+int64_t mr_partition_bytes(const struct mr_partition *p)
+{
+    return mr_log_bytes(p->log);
+}
+
+static enum mr_refusal refusal_of(mr_code rc)
+{
+    return rc == MR_RANGE ? MR_REFUSE_OFFSET_OUT_OF_RANGE : MR_REFUSE_STORAGE;
+}
+
+enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t max_bytes,
+                                  struct mr_log_view *view, struct mr_err *err)
+{
+    *view = (struct mr_log_view){0};
+    if (offset < mr_log_start(p->log).v || offset > mr_log_end(p->log).v) {
+        (void)mr_fail(err, MR_RANGE, "offset %lld is outside of %lld to %lld", (long long)offset,
+                      (long long)mr_log_start(p->log).v, (long long)mr_log_end(p->log).v);
+        return MR_REFUSE_OFFSET_OUT_OF_RANGE;
+    }
+    if (offset >= p->high)
+        return MR_REFUSE_NONE; /* P2 */
+    mr_code rc = mr_log_find(p->log, (mr_offset){offset}, (mr_offset){p->high}, max_bytes, view, err);
+    if (rc == MR_END) {
+        *view = (struct mr_log_view){0};
+        return MR_REFUSE_NONE;
+    }
+    return rc ? refusal_of(rc) : MR_REFUSE_NONE;
+}
+
+enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int64_t *offset,
+                                  int64_t *found_timestamp, struct mr_err *err)
+{
+    enum { LATEST = -1, EARLIEST = -2, MAX_TIMESTAMP = -3, EARLIEST_LOCAL = -4, LAST_TIERED = -5 };
+    mr_offset at = {-1};
+    mr_code rc = MR_OK;
+    *found_timestamp = -1;
+    switch (timestamp) {
+    case LATEST:
+        *offset = p->high;
+        return MR_REFUSE_NONE;
+    case EARLIEST:
+    case EARLIEST_LOCAL:
+        *offset = mr_log_start(p->log).v;
+        return MR_REFUSE_NONE;
+    case LAST_TIERED:
+        *offset = -1;
+        return MR_REFUSE_NONE;
+    case MAX_TIMESTAMP:
+        if (mr_log_end(p->log).v > mr_log_start(p->log).v)
+            rc = mr_log_find_max_time(p->log, &at, found_timestamp, err);
+        break;
+    default:
+        if (timestamp < 0) {
+            (void)mr_fail(err, MR_UNSUPPORTED, "timestamp %lld has no meaning here", (long long)timestamp);
+            return MR_REFUSE_VERSION;
+        }
+        rc = mr_log_find_time(p->log, timestamp, &at, found_timestamp, err);
+    }
+    if (rc && rc != MR_END)
+        return refusal_of(rc);
+    if (rc == MR_END || at.v >= p->high) { /* P2 */
+        at.v = -1;
+        *found_timestamp = -1;
+    }
+    *offset = at.v;
+    return MR_REFUSE_NONE;
+}
+
+/* ------------------------------------------------------------------ producers on disk */
+
+static bool snapshot_path(const struct mr_partition *p, char out[PATH_BYTES])
+{
+    int n = snprintf(out, PATH_BYTES, "%s/producers", p->dir);
+    return n > 0 && n < PATH_BYTES;
+}
+
+static mr_code snapshot_save(struct mr_partition *p, struct mr_err *err)
+{
+    char path[PATH_BYTES];
+    struct mr_buf bytes = {0};
+    int64_t at = mr_log_end(p->log).v;
+    if (at == p->snapshot_at || !snapshot_path(p, path))
+        return MR_OK;
+    mr_code rc = mr_producers_save(&p->producers, at, &bytes)
+                     ? mr_file_replace(p->world, path, (struct mr_slice){bytes.p, bytes.len}, err)
+                     : mr_fail(err, MR_MEMORY, "no memory for the producer snapshot '%s'", path);
+    if (rc == MR_OK)
+        p->snapshot_at = at;
+    mr_buf_fini(&bytes);
+    return rc;
+}
+
+/* A snapshot from a future that was lost with the power is worth nothing. */
+static void snapshot_load(struct mr_partition *p)
+{
+    char path[PATH_BYTES];
+    struct mr_heap_arena arena;
+    struct mr_slice bytes;
+    struct mr_err err;
+    int64_t at = -1;
+    if (!snapshot_path(p, path))
+        return;
+    mr_heap_arena_init(&arena, 64 << 10, 0, SNAPSHOT_BYTES_MAX + (1 << 20));
+    mr_code rc = mr_file_slurp(p->world, path, SNAPSHOT_BYTES_MAX, &arena.arena, &bytes, &err);
+    if (rc == MR_OK)
+        rc = mr_producers_load(&p->producers, bytes, &at, &err);
+    if (rc == MR_OK && at > mr_log_end(p->log).v)
+        rc = MR_CORRUPT;
+    mr_heap_arena_fini(&arena);
+    if (rc == MR_OK) {
+        p->snapshot_at = at;
+        return;
+    }
+    mr_producers_fini(&p->producers);
+    mr_producers_init(&p->producers);
+    if (rc != MR_NOTFOUND)
+        (void)mr_unlink(p->world, path, NULL); /* the log has all of it: rebuilt by the scan */
+}
+
+/* Calls note for each batch header in one stretch of a segment. */
+static mr_code scan_view(struct mr_partition *p, const struct mr_log_view *view, int64_t *next,
+                         struct mr_err *err)
+{
+    char head[MR_BATCH_HEADER];
+    for (size_t done = 0; done < view->len;) {
+        size_t got = 0;
+        struct mr_batch_header h;
+        mr_code rc = mr_file_read(view->file, head, MR_BATCH_HEADER, view->at + (int64_t)done, &got, err);
+        if (rc)
+            return rc;
+        if (got < MR_BATCH_HEADER)
+            return mr_fail(err, MR_CORRUPT, "batch header at byte %lld is cut short",
+                           (long long)(view->at + (int64_t)done));
+        /* The log knows the batch to be whole, and only its header is looked at: so claim all of it. */
+        rc = mr_batch_header_read((struct mr_slice){head, view->len - done}, &h, err);
+        if (rc == MR_END)
+            rc = mr_fail(err, MR_CORRUPT, "batch at byte %lld goes beyond its segment",
+                         (long long)(view->at + (int64_t)done));
+        if (rc)
+            return rc;
+        if (h.base_offset >= *next) {
+            if (!mr_producers_note(&p->producers, &h, h.max_timestamp))
+                return mr_fail(err, MR_MEMORY, "no memory to rebuild the producers");
+            *next = h.base_offset + h.last_offset_delta + 1;
+        }
+        done += (size_t)h.length + 12;
+    }
+    return MR_OK;
+}
+
+static mr_code rebuild(struct mr_partition *p, struct mr_err *err)
+{
+    int64_t next = p->snapshot_at, start = mr_log_start(p->log).v, end = mr_log_end(p->log).v;
+    if (next < start)
+        next = start;
+    while (next < end) {
+        struct mr_log_view view;
+        int64_t before = next;
+        mr_code rc = mr_log_find(p->log, (mr_offset){next}, (mr_offset){end}, SCAN_STEP, &view, err);
+        if (rc == MR_END)
+            break;
+        if (rc == MR_OK)
+            rc = scan_view(p, &view, &next, err);
+        if (rc)
+            return rc;
+        if (next == before) /* only batches that were known already: cannot be, but must not spin */
+            return mr_fail(err, MR_CORRUPT, "log '%s' does not go on at offset %lld", p->dir,
+                           (long long)next);
+    }
+    return MR_OK;
+}
+
+/* ------------------------------------------------------------------ life */
+
+mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
+                          struct mr_partition **out, struct mr_err *err)
+{
+    struct mr_partition *p = mr_alloc(sizeof *p);
+    struct mr_err story = {0};
+    if (!p)
+        return mr_fail(err, MR_MEMORY, "no memory for partition '%s'", dir);
+    if (strlen(dir) >= sizeof p->dir - 16) {
+        mr_free(p);
+        return mr_fail(err, MR_LIMIT, "path '%s' is too long", dir);
+    }
+    p->world = w;
+    p->config = *config;
+    p->snapshot_at = -1;
+    p->waiting_end = &p->waiting;
+    p->parked_end = &p->parked;
+    (void)snprintf(p->dir, sizeof p->dir, "%s", dir);
+    mr_producers_init(&p->producers);
+
+    mr_code rc = mr_log_open(w, dir, &config->log, &p->log, &story);
+    if (rc == MR_OK || (rc == MR_CORRUPT && p->log)) {
+        struct mr_err scan = {0};
+        snapshot_load(p);
+        mr_code damage = rebuild(p, &scan);
+        if (damage && rc == MR_OK)
+            story = scan;
+        p->high = config->durable ? mr_log_synced(p->log).v : mr_log_end(p->log).v;
+        if (p->high < mr_log_start(p->log).v)
+            p->high = mr_log_start(p->log).v;
+        partition_check(p);
+        if (config->durable && p->high < mr_log_end(p->log).v)
+            want_sync(p);
+        if (err)
+            *err = story;
+        *out = p;
+        return MR_OK;
+    }
+    if (err)
+        *err = story;
+    mr_producers_fini(&p->producers);
+    mr_free(p);
+    return rc;
+}
+
+static void leave(struct mr_partition *p)
+{
+    if (p->syncing)
+        p->syncing->p = NULL;
+    p->syncing = NULL;
+    p->broken = MR_CANCELLED; /* whoever is woken below and tries again is refused */
+    give_up(p, MR_REFUSE_STORAGE, MR_CANCELLED, "the node is stopping");
+    wake(p, true);
+    mr_assert(!p->waiting && !p->parked);
+}
+
+void mr_partition_close(struct mr_partition *p)
+{
+    if (!p)
+        return;
+    bool broken = p->broken;
+    leave(p);
+    if (!broken)
+        (void)snapshot_save(p, NULL); /* without it the next start scans: slower, not wrong */
+    mr_log_close(p->log);
+    mr_producers_fini(&p->producers);
+    mr_free(p);
+}
+
+mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err)
+{
+    char path[PATH_BYTES];
+    leave(p);
+    bool have = snapshot_path(p, path);
+    mr_code rc = have ? mr_unlink(p->world, path, err) : MR_OK;
+    if (rc == MR_NOTFOUND)
+        rc = MR_OK;
+    mr_code removed = mr_log_remove(p->log, err);
+    mr_producers_fini(&p->producers);
+    mr_free(p);
+    return removed ? removed : rc;
+}
+
+void mr_partition_configure(struct mr_partition *p, const struct mr_partition_config *config)
+{
+    p->config = *config;
+    mr_log_configure(p->log, &config->log);
+    if (!config->durable)
+        raise_high(p);
+}
+
+void mr_partition_tick(struct mr_partition *p, struct mr_err *err)
+{
+    mr_ns now = mr_wall(p->world);
+    mr_err_clear(err);
+    if (p->broken)
+        return;
+    mr_code rc = mr_log_retain(p->log, now, err);
+    if (mr_log_start(p->log).v > p->high)
+        p->high = mr_log_start(p->log).v;
+    partition_check(p);
+    mr_producers_expire(&p->producers, now / 1000000);
+    if (rc == MR_OK && mr_log_synced(p->log).v < mr_log_end(p->log).v)
+        want_sync(p); /* page-cache topics: bounds what a crash makes us scan */
+    if (rc == MR_OK && mr_producers_count(&p->producers) &&
+        mr_log_end(p->log).v - p->snapshot_at > SNAPSHOT_EVERY)
+        (void)snapshot_save(p, err);
+}

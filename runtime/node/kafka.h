@@ -1,0 +1,119 @@
+/* kafka.h - what the files of the Kafka listener share: connections, requests, handlers.
+ *
+ * Words.  A *request* is one frame on its way to an answer. Requests of a connection run at once and are
+ *         answered in their order; a request *waits* when its answer needs the disk, more to read, or time.
+ */
+#ifndef MR_NODE_KAFKA_H
+#define MR_NODE_KAFKA_H
+
+#include "base/arena.h"
+#include "node/node_inside.h"
+#include "wire/message.h"
+
+enum {
+    MR_KAFKA_IN_HAND_MAX = 64,            /* requests of one connection; it is not read beyond */
+    MR_KAFKA_RECEIVE_BYTES = 256 << 10,   /* one buffer for all connections of the shard */
+    MR_KAFKA_IDLE_MS = 600000,            /* connections that say nothing are closed */
+    MR_KAFKA_ARENA_BYTES = 16 << 20,      /* arrays of one request and its answer */
+    MR_KAFKA_WAIT_MS_MAX = 300000,        /* that a client may ask us to wait */
+    MR_KAFKA_REQUESTS_KEPT = 64,          /* of the shard, for the next ones */
+};
+
+struct mr_kafka_conn;
+
+/* A file range that is sent: a descriptor of its own, so that retention may drop the segment meanwhile. */
+struct mr_held_file {
+    struct mr_file file; /* first */
+    int fd;
+};
+
+struct mr_request {
+    struct mr_kafka *kafka;
+    struct mr_kafka_conn *conn; /* NULL: the connection is gone, nobody wants the answer */
+    struct mr_request *next;
+    struct mr_request_header head;
+    struct mr_slice body; /* [borrow] until the handler returns; mr_request_keep makes it last */
+    struct mr_heap_arena arena;
+    struct mr_buf out; /* the answer: frame, header, body without its holes */
+    struct mr_holes holes;
+    struct mr_held_file *files; /* [holes.count] */
+    bool answered, silent;      /* silent: acks=0, nothing is sent */
+    uint32_t sends;             /* not done yet */
+    /* while it waits */
+    uint32_t pending;
+    struct mr_timer timer;
+    void (*give_up)(struct mr_request *r); /* time is up, or the node closes: answer with what there is */
+    void *state;                           /* [arena] the handler's */
+    void (*drop)(struct mr_request *r);    /* the connection is gone: wait for nothing more */
+};
+
+/* One API as served: what is advertised, and the least version that is really read. */
+struct mr_handler {
+    int16_t key, min, max;
+    int16_t advertised_min;
+    void (*run)(struct mr_request *r);
+};
+const struct mr_handler *mr_handler_find(int16_t key); /* NULL: not served */
+const struct mr_handler *mr_handlers(size_t *count);
+
+static inline struct mr_node *mr_request_node(const struct mr_request *r);
+
+/* Each request ends in one of these three, once. */
+/* Writes `message` of the response's shape as the answer. */
+void mr_request_answer(struct mr_request *r, const void *message);
+/* Nothing is sent (acks=0). */
+void mr_request_silent(struct mr_request *r);
+/* The peer broke the protocol: the connection is closed; the reason is told. */
+__attribute__((format(printf, 2, 3))) void mr_request_close(struct mr_request *r, const char *format, ...);
+
+/* The body moves into the request's own memory, to be read from while it waits. false: no memory, closed. */
+bool mr_request_keep(struct mr_request *r);
+/* Arena memory, zeroed. NULL: the limit was reached and the connection is closed; just return. */
+void *mr_request_take(struct mr_request *r, size_t count, size_t size);
+/* Reads the body; false: it was garbage and the connection is closed. */
+bool mr_request_read(struct mr_request *r, void *message);
+
+/* A slice that stands for a file range in the answer, and the file to send it from. */
+bool mr_request_hold(struct mr_request *r, uint32_t i, const struct mr_log_view *view);
+
+/* Topics by name or, where the version has them, by id. */
+const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
+                                        const struct mr_uuid *id, bool by_id, enum mr_refusal *why);
+struct mr_slice mr_request_text(struct mr_request *r, const char *text); /* [arena] copy; p NULL: no memory */
+
+struct mr_kafka {
+    struct mr_node *node;
+    struct mr_listener *listener;
+    struct mr_kafka_conn *conns;
+    uint32_t conn_count;
+    size_t busy;  /* requests */
+    size_t bytes; /* of frames that are not whole yet, and of bodies kept */
+    struct mr_request *kept;
+    uint32_t kept_count;
+    struct mr_timer sweep;
+    bool draining;
+    char *receive; /* MR_KAFKA_RECEIVE_BYTES, made with the first connection */
+    char host[256];
+    int port;
+};
+
+static inline struct mr_node *mr_request_node(const struct mr_request *r)
+{
+    return r->kafka->node;
+}
+
+/* --- handlers, a file each */
+void mr_kafka_produce(struct mr_request *r);
+void mr_kafka_fetch(struct mr_request *r);
+void mr_kafka_list_offsets(struct mr_request *r);
+void mr_kafka_offset_for_leader_epoch(struct mr_request *r);
+void mr_kafka_metadata(struct mr_request *r);
+void mr_kafka_describe_cluster(struct mr_request *r);
+void mr_kafka_api_versions(struct mr_request *r);
+void mr_kafka_create_topics(struct mr_request *r);
+void mr_kafka_delete_topics(struct mr_request *r);
+void mr_kafka_describe_configs(struct mr_request *r);
+void mr_kafka_init_producer_id(struct mr_request *r);
+void mr_kafka_api_versions_refuse(struct mr_request *r); /* a version beyond ours */
+
+#endif
