@@ -117,7 +117,7 @@ mr_code mr_record_walk_begin(struct mr_record_walk *walk, struct mr_slice batch,
         mr_wrap(err, "record batch at offset %lld", (long long)h->base_offset);
         return rc;
     }
-    walk->rest = (struct mr_slice){scratch->p, scratch->len};
+    walk->rest = (struct mr_slice){scratch->len ? scratch->p : batch.p, scratch->len}; /* never NULL */
     return MR_OK;
 }
 
