@@ -1,0 +1,154 @@
+/* format_fields.h - what the decoders share: taking a row's text, giving it fields, types, event time.
+ *
+ * Words. *Fixed* formats know their field names at open and find their columns once per batch; in *pairs*
+ *        formats each line brings its own names, and the columns of the line before are the guess.
+ * Laws:
+ *   F1  a row is written whole or not at all: values are gathered first, then put
+ *   F2  MR_HINT_PLAIN is set only on text that JSON can carry as it stands
+ *   F3  nothing beyond the last byte of a text is read
+ */
+#ifndef MR_DATA_FORMAT_FIELDS_H
+#define MR_DATA_FORMAT_FIELDS_H
+
+#include "data/batch.h"
+#include "data/format.h"
+
+enum { MR_FORMAT_FIELDS_MAX = 1024 }; /* fields of one line; as many as a batch has columns */
+
+extern const struct mr_format mr_format_json, mr_format_combined, mr_format_common, mr_format_regex,
+    mr_format_grok, mr_format_logfmt, mr_format_csv, mr_format_syslog, mr_format_raw;
+
+/* ---------------------------------------------------------------- text */
+
+/* Nothing that JSON must escape, and all of it ASCII: 16 bytes at a time. */
+bool mr_plain(const char *p, size_t len);
+
+static inline struct mr_value mr_text_value(const char *p, size_t len, bool plain)
+{
+    return (struct mr_value){
+        .tag = MR_STRING, .hint = plain ? MR_HINT_PLAIN : 0, .len = (uint32_t)len, .u.s = p};
+}
+static inline struct mr_value mr_text_value_of(const char *p, size_t len)
+{
+    return mr_text_value(p, len, mr_plain(p, len));
+}
+
+bool mr_text_slow(struct mr_batch *b, struct mr_value *v, uint32_t row, struct mr_slice *text);
+
+/* The text of one row, without a carriage return at its end. false: the row has been rejected. */
+static inline bool mr_text_take(struct mr_batch *b, struct mr_value *column, uint32_t row,
+                                struct mr_slice *text)
+{
+    struct mr_value *v = &column[row];
+    if (v->tag == MR_STRING)
+        *text = mr_value_text(v);
+    else if (!mr_text_slow(b, v, row, text))
+        return false;
+    if (text->len && text->p[text->len - 1] == '\r')
+        text->len--;
+    return true;
+}
+
+/* ---------------------------------------------------------------- fixed */
+
+struct mr_fields {
+    struct mr_batch *b;
+    struct mr_slice into;
+    const struct mr_slice *names; /* [borrow] as long as the decode call */
+    uint32_t count;
+    bool slow;             /* under `into`, or some names are paths */
+    struct mr_value *text; /* the column that is decoded */
+    struct mr_value **col; /* [count], [arena]; NULL for a path */
+};
+
+/* false: every chosen row has been rejected (no such text field, or a limit). */
+bool mr_fields_begin(struct mr_fields *f, struct mr_batch *b, int32_t slot, struct mr_slice into,
+                     const struct mr_slice *names, uint32_t count);
+void mr_fields_put_slow(struct mr_fields *f, uint32_t row, const struct mr_value *v);
+
+/* Gives the row its fields, v[i] to names[i]; MR_MISSING leaves what is there. */
+static inline void mr_fields_put(struct mr_fields *f, uint32_t row, const struct mr_value *v, uint32_t count)
+{
+    if (f->slow) {
+        mr_fields_put_slow(f, row, v);
+        return;
+    }
+    f->text[row].tag = MR_MISSING;
+    for (uint32_t i = 0; i < count; i++) {
+        if (v[i].tag != MR_MISSING)
+            f->col[i][row] = v[i];
+    }
+    mr_batch_touch(f->b, row);
+}
+
+/* ---------------------------------------------------------------- pairs */
+
+struct mr_pair {
+    struct mr_slice name;
+    struct mr_value v;
+};
+struct mr_pairs {
+    struct mr_pair *pair; /* [MR_FORMAT_FIELDS_MAX] of the line in hand */
+    int32_t *guess;       /* [MR_FORMAT_FIELDS_MAX] slots of the line before */
+    uint32_t count, guesses;
+};
+mr_code mr_pairs_open(struct mr_pairs *p, struct mr_err *err);
+void mr_pairs_close(struct mr_pairs *p);
+/* Of a name given twice the last wins. Rejects the row at a limit. Call mr_pairs_begin once per batch. */
+void mr_pairs_begin(struct mr_pairs *p);
+void mr_pairs_put(struct mr_pairs *p, struct mr_batch *b, int32_t slot, struct mr_slice into, uint32_t row);
+
+/* ---------------------------------------------------------------- options `types` and `time` */
+
+enum mr_field_type { MR_FIELD_STRING, MR_FIELD_INT, MR_FIELD_FLOAT, MR_FIELD_BOOL };
+
+/* The option `types`: a map of field -> int, float, bool, string. */
+struct mr_field_types {
+    uint32_t count;
+    struct {
+        struct mr_slice name; /* [borrow] from the options */
+        enum mr_field_type type;
+    } * v;
+};
+mr_code mr_field_type_parse(struct mr_slice word, enum mr_field_type *out, struct mr_err *err);
+const char *mr_field_type_name(enum mr_field_type type);
+mr_code mr_field_types_open(struct mr_field_types *t, const struct mr_value *option, struct mr_err *err);
+void mr_field_types_close(struct mr_field_types *t);
+enum mr_field_type mr_field_types_of(const struct mr_field_types *t, struct mr_slice name);
+/* Text to its type, in place. Empty text and "-" become MR_MISSING: 0 would be a lie. false: not of it. */
+bool mr_field_convert(enum mr_field_type type, struct mr_value *v);
+
+/* The option `time`: { field: ts, format: "%d/%b/%Y:%H:%M:%S %z", offset: "+02:00" }. */
+struct mr_time_field {
+    struct mr_slice field; /* [borrow] from the options; len 0: no event time */
+    char *format;          /* for mr_time_parse; NULL for the kinds that have a name */
+    enum { MR_TIME_FORMAT, MR_TIME_RFC3339, MR_TIME_UNIX, MR_TIME_UNIX_MS } kind;
+    bool has_year;
+    mr_ns offset; /* taken off times that do not say theirs */
+    char seen[64];
+    uint32_t seen_len; /* 0: nothing seen */
+    mr_ns seen_ns;
+};
+mr_code mr_time_field_open(struct mr_time_field *t, const struct mr_value *option, struct mr_err *err);
+void mr_time_field_close(struct mr_time_field *t);
+bool mr_time_field_read(struct mr_time_field *t, struct mr_slice text, mr_ns now, mr_ns *out);
+/* "+02:00", "-0730", "Z" in nanoseconds. */
+bool mr_offset_parse(struct mr_slice text, mr_ns *out);
+
+#define MR_FORMAT_TYPES_OPTION(self)                                                                         \
+    {                                                                                                        \
+        .name = "types", .type = MR_OPT_VALUE, .at = offsetof(self, types_option),                           \
+        .help = "fields to convert: a map of field to `int`, `float`, `bool` or `string`; text that is "     \
+                "empty or `-` leaves the field out, other text that does not fit rejects the event",         \
+        .example = "{ status: int, seconds: float }"                                                         \
+    }
+#define MR_FORMAT_TIME_OPTION(self)                                                                          \
+    {                                                                                                        \
+        .name = "time", .type = MR_OPT_VALUE, .at = offsetof(self, time_option),                             \
+        .help = "where the event time stands: `field`, `format` (strptime's conversions, or `rfc3339`, "     \
+                "`unix`, `unix_ms`) and `offset`, used when the text has none (UTC without it); a format "   \
+                "without a year takes the year that is nearest to now",                                      \
+        .example = "{ field: ts, format: \"%d/%b/%Y:%H:%M:%S %z\" }"                                         \
+    }
+
+#endif
