@@ -66,8 +66,8 @@ bool mr_plain(const char *p, size_t len)
 
 static const char *tag_name(enum mr_tag tag)
 {
-    static const char *const names[] = {"missing",   "null",  "a bool", "an int",    "a float",  "a time",
-                                        "a string",  "bytes", "a list", "an object", "undecoded"};
+    static const char *const names[] = {"missing",  "null",  "a bool", "an int",    "a float",  "a time",
+                                        "a string", "bytes", "a list", "an object", "undecoded"};
     return (size_t)tag < sizeof names / sizeof *names ? names[tag] : "unknown";
 }
 
@@ -99,34 +99,46 @@ static void reject_all(struct mr_batch *b, const char *why)
         mr_batch_reject(b, b->sel[k], "%s", why);
 }
 
-bool mr_fields_begin(struct mr_fields *f, struct mr_batch *b, int32_t slot, struct mr_slice into,
-                     const struct mr_slice *names, uint32_t count)
+static void reject_field(struct mr_batch *b, uint32_t row, struct mr_slice name, const char *what,
+                         const char *type, struct mr_slice text)
 {
-    *f = (struct mr_fields){.b = b, .into = into, .names = names, .count = count, .slow = into.len != 0};
+    mr_batch_reject(b, row, "field '%.*s' %s%s: '%.*s'", (int)(name.len < 64 ? name.len : 64), name.p, what,
+                    type, (int)(text.len < 64 ? text.len : 64), text.p ? text.p : "");
+}
+
+static const char no_room[] = "no room in the batch: limit 'batch_bytes'";
+static const char no_column[] = "no room in the batch for another field: at most 1024 names, limit "
+                                "'batch_bytes'";
+
+static bool is_path(struct mr_slice name)
+{
+    return memchr(name.p, '.', name.len) != NULL;
+}
+
+bool mr_fields_begin(struct mr_fields *f, struct mr_batch *b, int32_t slot, struct mr_slice into,
+                     const struct mr_slice *names, uint32_t count, uint32_t usual)
+{
+    *f = (struct mr_fields){
+        .b = b, .into = into, .names = names, .count = count, .usual = usual, .slow = into.len != 0};
     if (slot < 0 || (uint32_t)slot >= b->columns) {
         reject_all(b, "the field to decode is missing");
         return false;
     }
-    f->col = (struct mr_value **)mr_arena_take(b->arena, (count + 1) * sizeof *f->col);
+    f->col = (struct mr_value **)mr_arena_take(b->arena, (usual + 1) * sizeof *f->col);
     if (!f->col) {
-        reject_all(b, "no room in the batch: limit 'batch_bytes'");
+        reject_all(b, no_room);
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        f->col[i] = NULL;
-        if (f->slow)
-            continue;
-        if (memchr(names[i].p, '.', names[i].len))
-            continue;
+    for (uint32_t i = 0; i < count; i++)
+        f->slow = f->slow || is_path(names[i]);
+    for (uint32_t i = 0; i < usual && !f->slow; i++) {
         int32_t at = mr_batch_slot(b, names[i].p, names[i].len, true);
         if (at < 0) {
-            reject_all(b, "no room in the batch for another field: at most 1024 names, limit 'batch_bytes'");
+            reject_all(b, no_column);
             return false;
         }
         f->col[i] = b->column[at].v; /* values stay where they are; only the array of columns moves */
     }
-    for (uint32_t i = 0; i < count && !f->slow; i++)
-        f->slow = !f->col[i];
     f->text = b->column[slot].v;
     return true;
 }
@@ -135,71 +147,88 @@ static bool set_path(struct mr_batch *b, uint32_t row, struct mr_slice path, str
 {
     if (mr_batch_set(b, row, path.p, path.len, v))
         return true;
-    mr_batch_reject(b, row, "cannot set '%.*s': it leads through something that is not an object, or a limit "
-                            "was reached",
+    mr_batch_reject(b, row,
+                    "cannot set '%.*s': it leads through something that is not an object, or a limit was "
+                    "reached",
                     MR_SLICE_ARG(path));
     return false;
 }
 
-static bool set_object(struct mr_batch *b, uint32_t row, struct mr_slice into, struct mr_member *members,
-                       uint32_t count)
+bool mr_fields_put_rare(struct mr_fields *f, uint32_t row, const struct mr_value *v)
 {
-    return set_path(b, row, into, (struct mr_value){.tag = MR_OBJECT, .len = count, .u.object = members});
+    struct mr_batch *b = f->b;
+    for (uint32_t i = f->usual; i < f->count; i++) {
+        if (v[i].tag == MR_MISSING)
+            continue;
+        int32_t at = mr_batch_slot(b, f->names[i].p, f->names[i].len, true);
+        if (at < 0) {
+            mr_batch_reject(b, row, "%s", no_column);
+            return false;
+        }
+        b->column[at].v[row] = v[i];
+    }
+    return true;
+}
+
+/* One field below an object, or at a path. */
+static bool set_below(struct mr_fields *f, uint32_t row, struct mr_slice name, struct mr_value v)
+{
+    char path[512];
+    int len = snprintf(path, sizeof path, "%.*s%s%.*s", MR_SLICE_ARG(f->into), f->into.len ? "." : "",
+                       MR_SLICE_ARG(name));
+    if (len < 0 || (size_t)len >= sizeof path) {
+        mr_batch_reject(f->b, row, "the path of field '%.*s' is too long: at most 511 bytes",
+                        MR_SLICE_ARG(name));
+        return false;
+    }
+    return set_path(f->b, row, (struct mr_slice){path, (size_t)len}, v);
+}
+
+/* The object at `into`, of all fields that are not paths. */
+static bool put_members(struct mr_fields *f, uint32_t row, const struct mr_value *v)
+{
+    struct mr_arena *a = f->b->arena;
+    struct mr_member *m = (struct mr_member *)mr_arena_take(a, (f->count + 1) * sizeof *m);
+    uint32_t n = 0;
+    for (uint32_t i = 0; m && i < f->count; i++) {
+        if (v[i].tag == MR_MISSING || is_path(f->names[i]))
+            continue;
+        struct mr_slice name = mr_slice_copy(a, f->names[i]); /* the batch may outlive the decoder */
+        if (!name.p)
+            m = NULL;
+        else
+            m[n++] = (struct mr_member){name.p, (uint32_t)name.len, 0, v[i]};
+    }
+    if (!m) {
+        mr_batch_reject(f->b, row, "%s", no_room);
+        return false;
+    }
+    return set_path(f->b, row, f->into, (struct mr_value){.tag = MR_OBJECT, .len = n, .u.object = m});
 }
 
 void mr_fields_put_slow(struct mr_fields *f, uint32_t row, const struct mr_value *v)
 {
-    struct mr_batch *b = f->b;
     struct mr_value was = f->text[row];
-    struct mr_member *m = NULL;
-    uint32_t n = 0;
-    bool good = true;
     f->text[row].tag = MR_MISSING;
-    if (f->into.len) {
-        m = (struct mr_member *)mr_arena_take(b->arena, (f->count + 1) * sizeof *m);
-        if (!m) {
-            mr_batch_reject(b, row, "no room in the batch: limit 'batch_bytes'");
-            good = false;
-        }
-        for (uint32_t i = 0; good && i < f->count; i++) {
-            if (v[i].tag != MR_MISSING && !memchr(f->names[i].p, '.', f->names[i].len))
-                m[n++] = (struct mr_member){f->names[i].p, (uint32_t)f->names[i].len, 0, v[i]};
-        }
-        /* the names live in the decoder's self, the batch may live longer */
-        for (uint32_t i = 0; good && i < n; i++) {
-            struct mr_slice name =
-                mr_slice_copy(b->arena, (struct mr_slice){m[i].name, m[i].name_len});
-            good = name.p != NULL;
-            m[i].name = name.p;
-            if (!good)
-                mr_batch_reject(b, row, "no room in the batch: limit 'batch_bytes'");
-        }
-        good = good && set_object(b, row, f->into, m, n);
-    }
+    bool good = !f->into.len || put_members(f, row, v);
     for (uint32_t i = 0; good && i < f->count; i++) {
         if (v[i].tag == MR_MISSING)
             continue;
-        if (!f->into.len && f->col[i]) {
-            f->col[i][row] = v[i];
-            continue;
-        }
-        if (!memchr(f->names[i].p, '.', f->names[i].len))
-            continue;
-        char path[512];
-        int len = snprintf(path, sizeof path, "%.*s%s%.*s", MR_SLICE_ARG(f->into), f->into.len ? "." : "",
-                           MR_SLICE_ARG(f->names[i]));
-        if (len < 0 || (size_t)len >= sizeof path) {
-            mr_batch_reject(b, row, "the path of field '%.*s' is too long: at most 511 bytes",
-                            MR_SLICE_ARG(f->names[i]));
-            good = false;
-        } else {
-            good = set_path(b, row, (struct mr_slice){path, (size_t)len}, v[i]);
+        if (is_path(f->names[i])) {
+            good = set_below(f, row, f->names[i], v[i]);
+        } else if (!f->into.len) {
+            int32_t at = mr_batch_slot(f->b, f->names[i].p, f->names[i].len, true);
+            good = at >= 0;
+            if (good)
+                f->b->column[at].v[row] = v[i];
+            else
+                mr_batch_reject(f->b, row, "%s", no_column);
         }
     }
     if (!good)
         f->text[row] = was;
     else
-        mr_batch_touch(b, row);
+        mr_batch_touch(f->b, row);
 }
 
 /* ---------------------------------------------------------------- pairs */
@@ -249,7 +278,7 @@ static bool find_slots(struct mr_pairs *p, struct mr_batch *b, uint32_t row)
     return true;
 }
 
-static void put_object(struct mr_pairs *p, struct mr_batch *b, struct mr_value *text, struct mr_slice into,
+static bool put_object(struct mr_pairs *p, struct mr_batch *b, struct mr_value *text, struct mr_slice into,
                        uint32_t row)
 {
     struct mr_value was = text[row];
@@ -271,30 +300,58 @@ static void put_object(struct mr_pairs *p, struct mr_batch *b, struct mr_value *
         m[at].v = p->pair[i].v;
     }
     if (!m) {
-        mr_batch_reject(b, row, "no room in the batch: limit 'batch_bytes'");
-        return;
+        mr_batch_reject(b, row, "%s", no_room);
+        return false;
     }
     text[row].tag = MR_MISSING;
-    if (!set_object(b, row, into, m, n))
-        text[row] = was;
-    else
-        mr_batch_touch(b, row);
+    if (set_path(b, row, into, (struct mr_value){.tag = MR_OBJECT, .len = n, .u.object = m}))
+        return true;
+    text[row] = was;
+    return false;
 }
 
-void mr_pairs_put(struct mr_pairs *p, struct mr_batch *b, int32_t slot, struct mr_slice into, uint32_t row)
+void mr_pairs_put(struct mr_pairs *p, struct mr_batch *b, int32_t slot, struct mr_slice into, uint32_t row,
+                  mr_ns time)
 {
     if (into.len) {
-        put_object(p, b, b->column[slot].v, into, row);
-        return;
+        if (!put_object(p, b, b->column[slot].v, into, row))
+            return;
+    } else {
+        if (!find_slots(p, b, row))
+            return;
+        b->column[slot].v[row].tag = MR_MISSING;
+        for (uint32_t i = 0; i < p->count; i++) {
+            if (p->pair[i].v.tag != MR_MISSING)
+                b->column[p->guess[i]].v[row] = p->pair[i].v;
+        }
     }
-    if (!find_slots(p, b, row))
-        return;
-    b->column[slot].v[row].tag = MR_MISSING;
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (p->pair[i].v.tag != MR_MISSING)
-            b->column[p->guess[i]].v[row] = p->pair[i].v;
-    }
+    if (time != MR_TIME_NONE)
+        b->time[row] = time;
     mr_batch_touch(b, row);
+}
+
+bool mr_pairs_convert(struct mr_pairs *p, struct mr_batch *b, uint32_t row,
+                      const struct mr_field_types *types, struct mr_time_field *when, mr_ns now, mr_ns *time)
+{
+    if (!types->count && !when->field.len)
+        return true;
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct mr_slice name = p->pair[i].name;
+        struct mr_value *v = &p->pair[i].v;
+        if (v->tag != MR_STRING) /* a word without a value is true, whatever was expected */
+            continue;
+        struct mr_slice s = mr_value_text(v);
+        if (when->field.len && mr_slice_eq(name, when->field) && !mr_time_field_read(when, s, now, time)) {
+            reject_field(b, row, name, "is not a time in the format of 'time'", "", s);
+            return false;
+        }
+        enum mr_field_type type = types->count ? mr_field_types_of(types, name) : MR_FIELD_STRING;
+        if (!mr_field_convert(type, v)) {
+            reject_field(b, row, name, "is not of type ", mr_field_type_name(type), s);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---------------------------------------------------------------- types */
@@ -367,8 +424,8 @@ static bool bool_of(struct mr_slice s, bool *out)
     static const struct {
         const char *word;
         bool value;
-    } words[] = {{"true", true}, {"false", false}, {"1", true},   {"0", false},
-                 {"yes", true},  {"no", false},    {"on", true},  {"off", false},
+    } words[] = {{"true", true}, {"false", false}, {"1", true},    {"0", false},
+                 {"yes", true},  {"no", false},    {"on", true},   {"off", false},
                  {"True", true}, {"False", false}, {"TRUE", true}, {"FALSE", false}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (mr_slice_eq(s, mr_slice_of(words[i].word))) {

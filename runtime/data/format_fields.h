@@ -55,26 +55,36 @@ struct mr_fields {
     struct mr_batch *b;
     struct mr_slice into;
     const struct mr_slice *names; /* [borrow] as long as the decode call */
-    uint32_t count;
+    uint32_t count, usual; /* the first `usual` names have their columns from the start, the others when
+                              a value comes */
     bool slow;             /* under `into`, or some names are paths */
     struct mr_value *text; /* the column that is decoded */
-    struct mr_value **col; /* [count], [arena]; NULL for a path */
+    struct mr_value **col; /* [usual], [arena]; NULL for a path */
 };
 
 /* false: every chosen row has been rejected (no such text field, or a limit). */
 bool mr_fields_begin(struct mr_fields *f, struct mr_batch *b, int32_t slot, struct mr_slice into,
-                     const struct mr_slice *names, uint32_t count);
+                     const struct mr_slice *names, uint32_t count, uint32_t usual);
 void mr_fields_put_slow(struct mr_fields *f, uint32_t row, const struct mr_value *v);
+bool mr_fields_put_rare(struct mr_fields *f, uint32_t row, const struct mr_value *v);
 
-/* Gives the row its fields, v[i] to names[i]; MR_MISSING leaves what is there. */
-static inline void mr_fields_put(struct mr_fields *f, uint32_t row, const struct mr_value *v, uint32_t count)
+/* Gives the row its fields, v[i] to names[i]; MR_MISSING leaves what is there. `usual` as in begin: a
+ * constant lets the compiler unroll. */
+static inline void mr_fields_put(struct mr_fields *f, uint32_t row, const struct mr_value *v, uint32_t usual)
 {
     if (f->slow) {
         mr_fields_put_slow(f, row, v);
         return;
     }
+    for (uint32_t i = usual; i < f->count; i++) {
+        if (v[i].tag != MR_MISSING) {
+            if (!mr_fields_put_rare(f, row, v))
+                return;
+            break;
+        }
+    }
     f->text[row].tag = MR_MISSING;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < usual; i++) {
         if (v[i].tag != MR_MISSING)
             f->col[i][row] = v[i];
     }
@@ -94,10 +104,6 @@ struct mr_pairs {
 };
 mr_code mr_pairs_open(struct mr_pairs *p, struct mr_err *err);
 void mr_pairs_close(struct mr_pairs *p);
-/* Of a name given twice the last wins. Rejects the row at a limit. Call mr_pairs_begin once per batch. */
-void mr_pairs_begin(struct mr_pairs *p);
-void mr_pairs_put(struct mr_pairs *p, struct mr_batch *b, int32_t slot, struct mr_slice into, uint32_t row);
-
 /* ---------------------------------------------------------------- options `types` and `time` */
 
 enum mr_field_type { MR_FIELD_STRING, MR_FIELD_INT, MR_FIELD_FLOAT, MR_FIELD_BOOL };
@@ -134,6 +140,16 @@ void mr_time_field_close(struct mr_time_field *t);
 bool mr_time_field_read(struct mr_time_field *t, struct mr_slice text, mr_ns now, mr_ns *out);
 /* "+02:00", "-0730", "Z" in nanoseconds. */
 bool mr_offset_parse(struct mr_slice text, mr_ns *out);
+
+/* ---------------------------------------------------------------- pairs with both of these */
+
+void mr_pairs_begin(struct mr_pairs *p); /* once per batch */
+/* Values to their types, the event time into *time. false: the row has been rejected. */
+bool mr_pairs_convert(struct mr_pairs *p, struct mr_batch *b, uint32_t row,
+                      const struct mr_field_types *types, struct mr_time_field *when, mr_ns now, mr_ns *time);
+/* Of a name given twice the last wins. Rejects the row at a limit. time: MR_TIME_NONE leaves it as it is. */
+void mr_pairs_put(struct mr_pairs *p, struct mr_batch *b, int32_t slot, struct mr_slice into, uint32_t row,
+                  mr_ns time);
 
 #define MR_FORMAT_TYPES_OPTION(self)                                                                         \
     {                                                                                                        \
