@@ -243,6 +243,8 @@ struct mr_services {
     void (*written)(struct mr_host *h, uint64_t ticket, const struct mr_verdict *verdict);
     /* --- appends to a buffer; false: no memory, or beyond 1 GiB. */
     bool (*buf_put)(struct mr_buf *buf, const void *p, size_t len);
+    /* --- no "{{ }}" in it: renders the same for every event. May be NULL: not known. */
+    bool (*template_is_constant)(const struct mr_template *t);
 };
 
 /* ---------------------------------------------------------------- components */
@@ -278,7 +280,8 @@ struct mr_component {
     mr_code (*open)(void *self, const struct mr_open *o, struct mr_err *err);
     void (*close)(void *self); /* zeroed self is fine */
 
-    /* Source: fill the empty batch. MR_OK: rows > 0. MR_AGAIN: nothing now. MR_END: no more, ever.
+    /* Source: fill the empty batch. MR_OK: rows > 0, or no rows and a pos_key: that position moves (is
+     * forgotten) without an event. MR_AGAIN: nothing now. MR_END: no more, ever.
      * b->pos_key and b->pos ([arena]) name the position after this batch; an empty pos forgets the key. */
     mr_code (*read)(void *self, struct mr_batch *b, struct mr_err *err);
 

@@ -1,0 +1,86 @@
+/* source.h - what source.c (reading, positions) and discover.c (which files there are) share. */
+#ifndef FILE_SOURCE_H
+#define FILE_SOURCE_H
+
+#include "tail.h"
+
+enum {
+    SOURCE_MOVES_MAX = 64,     /* renames followed between two looks */
+    SOURCE_TROUBLES_MAX = 256, /* paths whose failure was told, so that it is not told again */
+    SOURCE_DIRS_MAX = 4096     /* directories watched; more are looked at by rescans only */
+};
+
+enum { MODE_FOLLOW, MODE_ONCE };
+enum { START_HEAD, START_TAIL };
+
+struct dir_watch {
+    int wd;
+    bool seen;
+    char *path;
+};
+
+struct trouble {
+    char *path;
+    int sys;
+    bool seen;
+};
+
+/* once: a file whose turn will come */
+struct waiting {
+    char *path;
+    uint64_t dev, ino;
+    int64_t mtime;    /* ns */
+    bool only_stored; /* read it only when it is the file of a position of the last run */
+};
+
+struct file_source {
+    /* options */
+    struct mr_strings paths, exclude;
+    int mode, start, over_long;
+    int64_t max_line, read_chunk, max_open;
+    mr_ms rescan, rotate_wait, flush_after;
+    bool crlf;
+
+    const struct mr_services *services;
+    struct mr_host *host;
+    struct tail_rules rules;
+    struct tail_span *spans;
+    char **patterns, **excluded; /* NUL-terminated copies */
+
+    struct tail *files; /* open ones */
+    int64_t open_files;
+    struct tail *first_ready, *last_ready;
+    struct tail *stored; /* positions given back at open, not used yet: a list, fd -1 */
+    struct waiting *waiting;
+    size_t waiting_count, waiting_cap, waiting_at;
+
+    int notify; /* inotify; -1: rescans alone */
+    struct dir_watch *dirs;
+    uint32_t dir_count;
+    char *moves[SOURCE_MOVES_MAX]; /* where files of ours went that were not looked at yet */
+    uint32_t move_count;
+    uint32_t move_cookie; /* of the half of a rename that was seen */
+    bool move_ours;
+    struct trouble troubles[SOURCE_TROUBLES_MAX];
+    uint32_t trouble_count;
+
+    bool once, first_scan, first_start, full_told, look_for_missed;
+    mr_ms next_scan, next_check;
+    struct mr_err scan_err; /* a failure inside the walk that must end the source */
+};
+
+mr_code discover_open(struct file_source *s, struct mr_err *err); /* inotify, and the first scan */
+void discover_close(struct file_source *s);
+void discover_notified(struct file_source *s); /* empties the inotify queue */
+mr_code discover_scan(struct file_source *s, struct mr_err *err);
+/* once: opens the next waiting file. MR_END: there is none. */
+mr_code discover_next(struct file_source *s, struct mr_err *err);
+
+void discover_unwatch(struct file_source *s, int wd);
+
+void source_ready(struct file_source *s, struct tail *t);
+mr_ms source_now(struct file_source *s);
+/* Tells once for each path and errno. */
+void source_trouble(struct file_source *s, const char *path, int sys);
+
+#endif
