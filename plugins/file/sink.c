@@ -368,6 +368,10 @@ static void sort_rows(struct file_sink *s, struct mr_batch *b, struct mr_verdict
         struct mr_err why;
         struct mr_slice path = last;
         s->next[k] = UINT32_MAX;
+        if (constant && k > 0 && !last.p) {
+            verdict[k] = verdict[0];
+            continue;
+        }
         if (!constant || k == 0) {
             mr_err_clear(&why);
             path = s->services->render(s->path, b, b->sel[k], &why);
@@ -386,8 +390,7 @@ static void sort_rows(struct file_sink *s, struct mr_batch *b, struct mr_verdict
                 continue;
             }
         }
-        if (!(last.p && (path.p == last.p || memcmp(path.p, last.p, path.len) == 0) &&
-              path.len == last.len)) {
+        if (!last.p || path.len != last.len || (path.p != last.p && memcmp(path.p, last.p, path.len) != 0)) {
             uint32_t slot = (uint32_t)hash_of(path) & (TARGET_SLOTS - 1);
             while (s->slots[slot] && !mr_slice_eq(s->targets[s->slots[slot] - 1].path, path))
                 slot = (slot + 1) & (TARGET_SLOTS - 1);

@@ -317,6 +317,7 @@ static const struct mr_services services = {
     .buf_free = mr_buf_fini,
     .written = written,
     .buf_put = mr_buf_put,
+    .template_is_constant = mr_template_is_constant,
 };
 
 const struct mr_services *mr_services(void)
