@@ -11,12 +11,12 @@
 #include "wire/message.h"
 
 enum {
-    MR_KAFKA_IN_HAND_MAX = 64,            /* requests of one connection; it is not read beyond */
-    MR_KAFKA_RECEIVE_BYTES = 256 << 10,   /* one buffer for all connections of the shard */
-    MR_KAFKA_IDLE_MS = 600000,            /* connections that say nothing are closed */
-    MR_KAFKA_ARENA_BYTES = 16 << 20,      /* arrays of one request and its answer */
-    MR_KAFKA_WAIT_MS_MAX = 300000,        /* that a client may ask us to wait */
-    MR_KAFKA_REQUESTS_KEPT = 64,          /* of the shard, for the next ones */
+    MR_KAFKA_IN_HAND_MAX = 64,          /* requests of one connection; it is not read beyond */
+    MR_KAFKA_RECEIVE_BYTES = 256 << 10, /* one buffer for all connections of the shard */
+    MR_KAFKA_IDLE_MS = 600000,          /* connections that say nothing are closed */
+    MR_KAFKA_ARENA_BYTES = 16 << 20,    /* arrays of one request and its answer */
+    MR_KAFKA_WAIT_MS_MAX = 300000,      /* that a client may ask us to wait */
+    MR_KAFKA_REQUESTS_KEPT = 64,        /* of the shard, for the next ones */
 };
 
 struct mr_kafka_conn;
@@ -25,24 +25,28 @@ struct mr_kafka_conn;
 struct mr_held_file {
     struct mr_file file; /* first */
     int fd;
+    int64_t at;
 };
 
 struct mr_request {
     struct mr_kafka *kafka;
     struct mr_kafka_conn *conn; /* NULL: the connection is gone, nobody wants the answer */
     struct mr_request *next;
+    struct mr_request *sending, **sending_link; /* of the connection: those with sends > 0 */
     struct mr_request_header head;
     struct mr_slice body; /* [borrow] until the handler returns; mr_request_keep makes it last */
     struct mr_heap_arena arena;
     struct mr_buf out; /* the answer: frame, header, body without its holes */
     struct mr_holes holes;
-    struct mr_held_file *files; /* [holes.count] */
-    bool answered, silent;      /* silent: acks=0, nothing is sent */
-    uint32_t sends;             /* not done yet */
+    struct mr_held_file *files; /* [arena] one for each hole */
+    uint32_t file_count;
+    bool answered, silent; /* silent: acks=0, nothing is sent */
+    uint32_t sends;        /* not done yet */
     /* while it waits */
     uint32_t pending;
     struct mr_timer timer;
-    void (*give_up)(struct mr_request *r); /* time is up, or the node closes: answer with what there is */
+    void (*give_up)(struct mr_request *r); /* time is up: answer with what there is */
+    bool hurry;                            /* a closing node need not wait: give up at once */
     void *state;                           /* [arena] the handler's */
     void (*drop)(struct mr_request *r);    /* the connection is gone: wait for nothing more */
 };
@@ -73,8 +77,8 @@ void *mr_request_take(struct mr_request *r, size_t count, size_t size);
 /* Reads the body; false: it was garbage and the connection is closed. */
 bool mr_request_read(struct mr_request *r, void *message);
 
-/* A slice that stands for a file range in the answer, and the file to send it from. */
-bool mr_request_hold(struct mr_request *r, uint32_t i, const struct mr_log_view *view);
+/* The next hole of the answer is filled from there. r->files has room for it. false: no descriptor left. */
+bool mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
@@ -87,7 +91,7 @@ struct mr_kafka {
     struct mr_kafka_conn *conns;
     uint32_t conn_count;
     size_t busy;  /* requests */
-    size_t bytes; /* of frames that are not whole yet, and of bodies kept */
+    size_t bytes; /* of frames that are not whole yet */
     struct mr_request *kept;
     uint32_t kept_count;
     struct mr_timer sweep;

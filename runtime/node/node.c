@@ -137,10 +137,21 @@ static void force(void *arg)
     finish(n);
 }
 
+static void settle(void *arg)
+{
+    struct mr_node *n = arg;
+    n->settling = false;
+    if (!n->finished && mr_port_busy(n->port) == 0 && mr_kafka_busy(n->kafka) == 0)
+        finish(n);
+}
+
+/* Posted: whoever calls may be in the middle of its own lists. */
 void mr_node_settle(struct mr_node *n)
 {
-    if (n->closing && !n->finished && mr_port_busy(n->port) == 0 && mr_kafka_busy(n->kafka) == 0)
-        finish(n);
+    if (!n->closing || n->finished || n->settling)
+        return;
+    n->settling = true;
+    mr_post(n->world, settle, n);
 }
 
 static void begin_close(void *arg)

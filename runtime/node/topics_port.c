@@ -170,7 +170,8 @@ static void settle(struct call *c, mr_code rc, const char *why)
     mr_assert(!c->produce.link);  /* C2 */
     c->rc = rc;
     if (rc)
-        (void)snprintf(c->why, sizeof c->why, "topic '%s': %s", c->topic, why ? why : mr_code_text(rc));
+        (void)snprintf(c->why, sizeof c->why, "topic '%.100s': %.140s", c->topic,
+                       why ? why : mr_code_text(rc));
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;

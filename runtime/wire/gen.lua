@@ -7,10 +7,6 @@
 --   api { "offset_fetch", key = 9, versions = "1-10", flexible = "6+", unstable = "11+",
 --       request = { FIELD, ... }, response = { FIELD, ... } }
 --
--- and `message` declares one that stands alone, within a field or a record of others:
---
---   message { "consumer_assignment", versions = "0-3", fields = { FIELD, ... } }
---
 -- A field is a line of words, its name and its type first:
 --
 --   "name type"             in every version
@@ -51,9 +47,9 @@ local types = {
 local can_be_null = { string = true, bytes = true, records = true }
 local integer = { bool = true, int8 = true, int16 = true, int32 = true, int64 = true, uint16 = true }
 local keywords = {}
-for word in ("auto break case char const continue default do double else enum extern float for goto if " ..
-    "inline int long register restrict return short signed sizeof static struct switch typedef union " ..
-    "unsigned void volatile while"):gmatch("%S+") do
+for word in ("auto break case char const continue default do double else enum extern float for goto if inline int " ..
+    "long register restrict return short signed sizeof static struct switch typedef union unsigned void " ..
+    "volatile while"):gmatch("%S+") do
     keywords[word] = true
 end
 
@@ -79,7 +75,7 @@ end
 
 -- ------------------------------------------------------------------ reading the tables
 
-local commons, common_order, apis, seen_keys, alone = {}, {}, {}, {}, {}
+local commons, common_order, apis, seen_keys = {}, {}, {}, {}
 
 local function parse_line(line, min, max)
     local words = {}
@@ -155,9 +151,7 @@ local function parse_struct(struct, lines, message, depth)
             tags[f.tag] = true
         end
         if f.default == "null" then
-            if f.null_to < f.null_from then
-                complain("field '%s' is null by default but never may be", f.name)
-            end
+            if f.null_to < f.null_from then complain("field '%s' is null by default but never may be", f.name) end
         elseif f.default and (f.array or not integer[f.type]) then
             complain("field '%s' can have no default '%s'", f.name, f.default)
         end
@@ -181,9 +175,7 @@ local function least(struct, version, flexible)
         if f.tag < 0 and f.from <= version and version <= f.to then
             if f.array then
                 sum = sum + (flexible and 1 or 4)
-                if element(f) == 0 then
-                    complain("elements of '%s' have no bytes in version %d", f.name, version)
-                end
+                if element(f) == 0 then complain("elements of '%s' have no bytes in version %d", f.name, version) end
             elseif f.pointer and nullable(f, version) then
                 sum = sum + 1
             else
@@ -195,7 +187,7 @@ local function least(struct, version, flexible)
 end
 
 local function message_of(api, lines, direction)
-    local name = api.name .. (direction and "_" .. direction or "")
+    local name = api.name .. "_" .. direction
     where = api.file .. ": " .. name
     local message = { name = name, min = api.min, max = api.max, flexible = api.flexible, structs = {} }
     local root = { name = name, c_name = "mr_" .. name, message_c = "mr_" .. name, id = name }
@@ -205,19 +197,6 @@ local function message_of(api, lines, direction)
 end
 
 local file
-
-local function versions_of(t)
-    local min, max = tostring(t.versions):match("^(%d+)%-?(%d*)$")
-    if not min then complain("versions '%s' are no range such as 0-5", tostring(t.versions)) end
-    local function from(text)
-        return text and tonumber(text:match("^(%d+)%+$") or complain("'%s' is no 3+", text))
-    end
-    min = tonumber(min)
-    max = tonumber(max) or min
-    return { name = t[1], min = min, max = max, flexible = from(t.flexible) or NEVER,
-             stable = (from(t.unstable) or max + 1) - 1, file = file, tables = t }
-end
-
 local words = {
     common = function(t)
         where = file .. ": common '" .. tostring(t[1]) .. "'"
@@ -227,14 +206,17 @@ local words = {
     end,
     api = function(t)
         where = file .. ": api '" .. tostring(t[1]) .. "'"
+        local min, max = tostring(t.versions):match("^(%d+)%-?(%d*)$")
+        if not min then complain("versions '%s' are no range such as 0-5", tostring(t.versions)) end
+        min = tonumber(min)
+        max = tonumber(max) or min
         if seen_keys[t.key] then complain("key %d is that of '%s'", t.key, seen_keys[t.key]) end
         seen_keys[t.key] = t[1]
-        apis[#apis + 1] = versions_of(t)
-        apis[#apis].key = t.key
-    end,
-    message = function(t)
-        where = file .. ": message '" .. tostring(t[1]) .. "'"
-        alone[#alone + 1] = versions_of(t)
+        local function from(text) return text and tonumber(text:match("^(%d+)%+$") or complain("'%s' is no 3+", text)) end
+        local api = { name = t[1], key = t.key, min = min, max = max, flexible = from(t.flexible) or NEVER,
+                      stable = (from(t.unstable) or max + 1) - 1, file = file }
+        apis[#apis + 1] = api
+        api.tables = t
     end,
 }
 
@@ -258,7 +240,6 @@ for _, api in ipairs(apis) do
     api.request = message_of(api, api.tables.request, "request")
     api.response = message_of(api, api.tables.response, "response")
 end
-for _, m in ipairs(alone) do m.message = message_of(m, m.tables.fields) end
 table.sort(apis, function(a, b) return a.key < b.key end)
 
 -- ------------------------------------------------------------------ writing C
@@ -345,8 +326,7 @@ h("")
 for _, name in ipairs(common_order) do
     local struct = { name = name, c_name = "mr_" .. name, message_c = "mr_" .. name, id = name, first = 2 }
     where = "common '" .. name .. "'"
-    local any = { name = name, min = 0, max = NEVER - 1, flexible = 0, structs = {} }
-    parse_struct(struct, commons[name], any, 1)
+    parse_struct(struct, commons[name], { name = name, min = 0, max = NEVER - 1, flexible = 0, structs = {} }, 1)
     print_struct(struct)
 end
 h("enum {")
@@ -356,31 +336,22 @@ h("")
 c("/* messages.c - made from wire/schema by wire/gen.lua: change those. */")
 c('#include "wire/message.h"')
 c("")
-local function print_message(m)
-    where = m.name
-    h("extern const struct mr_shape mr_%s_shape;", m.name)
-    print_struct(m.root)
-    print_functions(m)
-    print_tables(m.root, m)
-end
 for _, api in ipairs(apis) do
-    print_message(api.request)
-    print_message(api.response)
+    for _, m in ipairs { api.request, api.response } do
+        where = m.name
+        h("extern const struct mr_shape mr_%s_shape;", m.name)
+        print_struct(m.root)
+        print_functions(m)
+        print_tables(m.root, m)
+    end
 end
-for _, m in ipairs(alone) do print_message(m.message) end
 h("#endif")
 
-c("const struct mr_shape *const mr_messages[] = {")
-for _, api in ipairs(apis) do c("    &mr_%s_request_shape, &mr_%s_response_shape,", api.name, api.name) end
-for _, m in ipairs(alone) do c("    &mr_%s_shape,", m.name) end
-c("};")
-c("const size_t mr_messages_count = %d;", 2 * #apis + #alone)
-c("")
 c("const struct mr_api mr_apis[] = {")
 local slots, top = {}, 0
 for i, api in ipairs(apis) do
-    c('    {"%s", &mr_%s_request_shape, &mr_%s_response_shape, %d, %d, %d, %d, %d},', api.name, api.name,
-        api.name, api.key, api.min, api.max, api.flexible, api.stable)
+    c('    {"%s", &mr_%s_request_shape, &mr_%s_response_shape, %d, %d, %d, %d, %d},', api.name, api.name, api.name,
+        api.key, api.min, api.max, api.flexible, api.stable)
     slots[api.key] = i
     top = math.max(top, api.key)
 end

@@ -1,0 +1,718 @@
+/* kafka.c - the Kafka listener: connections, frames, and answers in the order of their requests.
+ *
+ * All connections of the shard receive into one buffer. A frame that came whole is read where it lies; only a
+ * frame that came in part gets memory of its own, which grows as bytes arrive, so that a length alone costs
+ * nothing and an idle connection holds a few hundred bytes.
+ *
+ * Laws:  K1 answers leave in the order of their requests, each once
+ *        K2 a frame longer than frame_bytes_max, or of no length, closes its connection before memory is
+ * taken K3 what one connection sends never disturbs another K4 a request outlives its connection until
+ * nothing is on its way for it: no wait, no send
+ */
+#include "node/kafka.h"
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/mem.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+enum {
+    SIZE_BYTES = 4,
+    FRAME_STEP = 64 << 10,
+    SWEEP_MS = 30000,
+    PEER_BYTES = 64,
+    PARTS_MAX = MR_NET_PARTS_MAX,
+};
+
+struct mr_kafka_conn {
+    struct mr_kafka *kafka;
+    struct mr_conn *net; /* NULL: closed */
+    struct mr_kafka_conn *next, **link;
+    struct mr_request *first, **last; /* in order of arrival; the first one is answered next */
+    struct mr_request *sending;       /* answered, but not all of it is in the socket yet */
+    uint32_t in_hand;
+    bool reading; /* inside of on_bytes: closing waits until it is out */
+    bool doomed;  /* to be closed */
+    bool paused;
+    bool flushing;
+    mr_ms heard;
+    char *frame;             /* a frame that came in part: its size field and what there is of it */
+    size_t have, room, want; /* bytes; want 0: the size is not known yet */
+    char early[SIZE_BYTES];  /* the size field while it is not whole, without memory */
+    char peer[PEER_BYTES];
+};
+
+static void conn_close(struct mr_kafka_conn *c);
+static void flush(struct mr_kafka_conn *c);
+
+static uint32_t be32(const char *p)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* ------------------------------------------------------------------ requests */
+
+static struct mr_request *request_new(struct mr_kafka_conn *c) /* NULL: no memory */
+{
+    struct mr_kafka *k = c->kafka;
+    struct mr_request *r = k->kept;
+    if (r) {
+        k->kept = r->next;
+        k->kept_count--;
+        r->next = NULL;
+    } else if (!(r = mr_alloc(sizeof *r))) {
+        return NULL;
+    } else {
+        mr_heap_arena_init(&r->arena, 4096, 64 << 10, MR_KAFKA_ARENA_BYTES);
+    }
+    r->kafka = k;
+    r->conn = c;
+    *c->last = r;
+    c->last = &r->next;
+    c->in_hand++;
+    k->busy++;
+    return r;
+}
+
+/* Back to where it was when new, but for the memory that is worth keeping. */
+static void request_free(struct mr_request *r)
+{
+    struct mr_kafka *k = r->kafka;
+    mr_assert(r->sends == 0 && r->pending == 0 && !r->timer.runtime); /* K4 */
+    for (uint32_t i = 0; i < r->file_count; i++)
+        (void)close(r->files[i].fd);
+    if (r->sending_link) {
+        *r->sending_link = r->sending;
+        if (r->sending)
+            r->sending->sending_link = r->sending_link;
+    }
+    mr_heap_arena_reset(&r->arena);
+    struct mr_heap_arena arena = r->arena;
+    struct mr_buf out = r->out;
+    out.len = 0;
+    if (out.cap > FRAME_STEP)
+        mr_buf_fini(&out);
+    *r = (struct mr_request){.arena = arena, .out = out};
+    k->busy--;
+    if (k->kept_count < MR_KAFKA_REQUESTS_KEPT) {
+        r->next = k->kept;
+        k->kept = r;
+        k->kept_count++;
+    } else {
+        mr_heap_arena_fini(&r->arena);
+        mr_buf_fini(&r->out);
+        mr_free(r);
+    }
+}
+
+static void stop_waiting(struct mr_request *r)
+{
+    mr_timer_stop(mr_request_node(r)->world, &r->timer);
+    if (r->drop)
+        r->drop(r);
+    r->drop = NULL;
+    r->give_up = NULL;
+    r->pending = 0;
+}
+
+/* The connection is gone: whoever waits for it waits no more. */
+static void request_abandon(struct mr_request *r)
+{
+    r->conn = NULL;
+    r->next = NULL;
+    stop_waiting(r);
+    if (r->sends == 0)
+        request_free(r);
+}
+
+static void answered(struct mr_request *r)
+{
+    mr_assert(!r->answered); /* K1 */
+    mr_timer_stop(mr_request_node(r)->world, &r->timer);
+    r->drop = NULL;
+    r->give_up = NULL;
+    r->pending = 0;
+    r->answered = true;
+    if (r->conn)
+        flush(r->conn);
+}
+
+void mr_request_answer(struct mr_request *r, const void *message)
+{
+    struct mr_err err = {0};
+    size_t at;
+    const struct mr_api *api = r->head.api;
+    mr_code rc = MR_MEMORY;
+    if (mr_frame_begin(&r->out, &at) &&
+        mr_response_header_write(&r->out, api, r->head.version, r->head.correlation_id))
+        rc = mr_message_write(api->response, &r->out, r->head.version, message, &r->holes, &err);
+    if (rc) {
+        mr_request_close(r, "answer to %s v%d cannot be written: %s", api->name, r->head.version,
+                         err.code ? err.text : mr_code_text(rc));
+        return;
+    }
+    mr_frame_end(&r->out, at, &r->holes);
+    answered(r);
+}
+
+void mr_request_silent(struct mr_request *r)
+{
+    r->silent = true;
+    answered(r);
+}
+
+void mr_request_close(struct mr_request *r, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct mr_kafka_conn *c = r->conn;
+    if (!c || c->doomed)
+        return;
+    mr_node_tell(mr_request_node(r), MR_WARN, "kafka: connection from %s closed: %s", c->peer, text);
+    conn_close(c);
+}
+
+bool mr_request_keep(struct mr_request *r)
+{
+    r->body = mr_slice_copy(&r->arena.arena, r->body);
+    if (!r->body.p)
+        mr_request_close(r, "%s v%d: larger than %d bytes", r->head.api->name, r->head.version,
+                         MR_KAFKA_ARENA_BYTES);
+    return r->body.p != NULL;
+}
+
+void *mr_request_take(struct mr_request *r, size_t count, size_t size)
+{
+    size_t bytes;
+    void *p = NULL;
+    if (!__builtin_mul_overflow(count, size, &bytes))
+        p = mr_arena_take(&r->arena.arena, bytes ? bytes : 1);
+    if (p)
+        memset(p, 0, bytes ? bytes : 1);
+    else
+        mr_request_close(r, "%s v%d: its answer needs more than %d bytes of arrays", r->head.api->name,
+                         r->head.version, MR_KAFKA_ARENA_BYTES);
+    return p;
+}
+
+struct mr_slice mr_request_text(struct mr_request *r, const char *text)
+{
+    return mr_slice_copy(&r->arena.arena, mr_slice_of(text));
+}
+
+bool mr_request_read(struct mr_request *r, void *message)
+{
+    struct mr_err err = {0};
+    if (mr_message_read(r->head.api->request, &r->body, r->head.version, &r->arena.arena, message, &err) ==
+        MR_OK)
+        return true;
+    mr_request_close(r, "%s", err.text);
+    return false;
+}
+
+static int held_fd(struct mr_file *f)
+{
+    return ((struct mr_held_file *)(void *)f)->fd;
+}
+static const struct mr_world_ops held_ops = {.fd = held_fd};
+static struct mr_world held_world = {.ops = &held_ops}; /* of files that net.h only asks for their number */
+
+bool mr_request_hold(struct mr_request *r, const struct mr_log_view *view)
+{
+    int fd = fcntl(mr_file_fd(view->file), F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return false;
+    r->files[r->file_count++] =
+        (struct mr_held_file){.file = {.world = &held_world}, .fd = fd, .at = view->at};
+    return true;
+}
+
+const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
+                                        const struct mr_uuid *id, bool by_id, enum mr_refusal *why)
+{
+    const struct mr_broker *b = mr_request_node(r)->broker;
+    const struct mr_topic *t = by_id ? mr_broker_topic_by_id(b, id->b) : mr_broker_topic(b, name);
+    *why = t ? MR_REFUSE_NONE : by_id ? MR_REFUSE_UNKNOWN_TOPIC_ID : MR_REFUSE_UNKNOWN_TOPIC;
+    return t;
+}
+
+/* ------------------------------------------------------------------ answers leave */
+
+static void read_on(struct mr_kafka_conn *c)
+{
+    if (!c->paused || c->doomed || !c->net || c->kafka->draining || c->in_hand >= MR_KAFKA_IN_HAND_MAX)
+        return;
+    c->paused = false;
+    mr_conn_resume(c->net);
+}
+
+static void sent(void *arg, mr_code rc, int sys)
+{
+    struct mr_request *r = arg;
+    (void)sys; /* of a broken connection `closed` tells */
+    mr_assert(r->sends > 0);
+    if (--r->sends == 0) {
+        struct mr_node *n = mr_request_node(r);
+        struct mr_kafka_conn *c = r->conn;
+        if (c) {
+            mr_assert(c->in_hand > 0);
+            c->in_hand--;
+            if (rc == MR_OK)
+                read_on(c);
+        }
+        request_free(r);
+        mr_node_settle(n);
+    }
+}
+
+/* Bytes and file ranges by turns: the holes of the answer say where. */
+static mr_code send_answer(struct mr_kafka_conn *c, struct mr_request *r)
+{
+    struct mr_part parts[PARTS_MAX];
+    size_t count = 0, at = 0;
+    mr_code rc = MR_OK;
+    for (uint32_t i = 0; i <= r->holes.count && (rc == MR_OK || rc == MR_PENDING); i++) {
+        size_t to = i < r->holes.count ? r->holes.v[i].at : r->out.len;
+        if (to > at)
+            parts[count++] = (struct mr_part){.bytes = {r->out.p + at, to - at}};
+        at = to;
+        if (i < r->holes.count)
+            parts[count++] =
+                (struct mr_part){.file = &r->files[i].file, .at = r->files[i].at, .len = r->holes.v[i].len};
+        if (i == r->holes.count || count + 2 > PARTS_MAX) {
+            rc = mr_conn_send(c->net, parts, count, sent, r);
+            if (rc == MR_PENDING)
+                r->sends++;
+            count = 0;
+        }
+    }
+    return rc;
+}
+
+static void flush(struct mr_kafka_conn *c)
+{
+    if (c->flushing)
+        return; /* the loop below goes on with what has become ready meanwhile */
+    c->flushing = true;
+    while (c->net && !c->doomed && c->first && c->first->answered) {
+        struct mr_request *r = c->first;
+        c->first = r->next;
+        if (!c->first)
+            c->last = &c->first;
+        r->next = NULL;
+        mr_code rc = r->silent ? MR_OK : send_answer(c, r);
+        if (rc == MR_LIMIT) {
+            mr_node_tell(c->kafka->node, MR_WARN,
+                         "kafka: connection from %s closed: it does not read its answers (%zu bytes wait)",
+                         c->peer, mr_conn_queued(c->net));
+            c->doomed = true;
+        }
+        if (r->sends == 0) {
+            mr_assert(c->in_hand > 0);
+            c->in_hand--;
+            request_free(r);
+            continue;
+        }
+        r->sending = c->sending;
+        r->sending_link = &c->sending;
+        if (r->sending)
+            r->sending->sending_link = &r->sending;
+        c->sending = r;
+    }
+    c->flushing = false;
+    mr_node_settle(c->kafka->node);
+    read_on(c);
+    if (c->doomed)
+        conn_close(c); /* or later, when it is being read */
+}
+
+/* ------------------------------------------------------------------ frames come in */
+
+static void give_up(void *arg)
+{
+    struct mr_request *r = arg;
+    if (r->give_up)
+        r->give_up(r);
+}
+
+static void run_request(struct mr_kafka_conn *c, struct mr_slice frame)
+{
+    struct mr_err err = {0};
+    struct mr_request *r = request_new(c);
+    if (!r) {
+        mr_node_tell(c->kafka->node, MR_WARN, "kafka: connection from %s closed: no memory for a request",
+                     c->peer);
+        c->doomed = true;
+        return;
+    }
+    r->timer.fire = give_up;
+    r->timer.arg = r;
+    r->body = frame;
+    mr_code rc = mr_request_header_read(&r->body, &r->head, &err);
+    if (rc == MR_UNSUPPORTED && r->head.key == 18) {
+        mr_kafka_api_versions_refuse(r);
+        return;
+    }
+    if (rc) {
+        mr_request_close(r, "%s", err.text);
+        return;
+    }
+    const struct mr_handler *h = mr_handler_find(r->head.key);
+    if (h && r->head.version >= h->min && r->head.version <= h->max)
+        h->run(r);
+    else if (h && r->head.key == 18)
+        mr_kafka_api_versions_refuse(r);
+    else
+        mr_request_close(r, "%s v%d is not served", r->head.api->name, r->head.version);
+}
+
+/* A person's mistake shows in the first four bytes. */
+static const char *guess(const char *size)
+{
+    if (!memcmp(size, "GET ", 4) || !memcmp(size, "POST", 4) || !memcmp(size, "HEAD", 4))
+        return " (HTTP? this is the Kafka port)";
+    if (size[0] == 0x16 && size[1] == 0x03)
+        return " (TLS? this listener is plain)";
+    return "";
+}
+
+/* K2. false: the connection is doomed. */
+static bool frame_size(struct mr_kafka_conn *c, const char *size, size_t *out)
+{
+    int32_t n = (int32_t)be32(size);
+    size_t max = c->kafka->node->config.frame_bytes_max;
+    if (n > 0 && (size_t)n <= max) {
+        *out = (size_t)n;
+        return true;
+    }
+    mr_node_tell(c->kafka->node, MR_WARN,
+                 "kafka: connection from %s closed: frame of %d bytes, allowed are 1 to %zu%s", c->peer, n,
+                 max, guess(size));
+    c->doomed = true;
+    return false;
+}
+
+/* Bytes of the partial frame are counted against the shard's limit. */
+static bool frame_grow(struct mr_kafka_conn *c, size_t need)
+{
+    struct mr_kafka *k = c->kafka;
+    size_t room = c->room ? c->room * 2 : FRAME_STEP;
+    if (room < need)
+        room = need;
+    if (room > c->want + SIZE_BYTES)
+        room = c->want + SIZE_BYTES;
+    char *p = NULL;
+    if (k->bytes + room - c->room <= k->node->config.request_bytes_max)
+        p = mr_realloc(c->frame, room);
+    if (!p) {
+        mr_node_tell(k->node, MR_WARN,
+                     "kafka: connection from %s closed: requests of all connections hold %zu of %zu bytes "
+                     "(request_bytes_max)",
+                     c->peer, k->bytes, k->node->config.request_bytes_max);
+        c->doomed = true;
+        return false;
+    }
+    k->bytes += room - c->room;
+    c->frame = p;
+    c->room = room;
+    return true;
+}
+
+static void frame_drop(struct mr_kafka_conn *c)
+{
+    c->kafka->bytes -= c->room;
+    mr_free(c->frame);
+    c->frame = NULL;
+    c->have = c->room = c->want = 0;
+}
+
+static void *on_room(void *arg, size_t *len)
+{
+    struct mr_kafka_conn *c = arg;
+    if (c->doomed || c->kafka->draining || c->in_hand >= MR_KAFKA_IN_HAND_MAX) {
+        c->paused = true;
+        return NULL;
+    }
+    if (c->want) { /* into the frame, and not beyond it */
+        if (c->have == c->room && !frame_grow(c, c->have + 1)) {
+            conn_close(c);
+            return NULL;
+        }
+        *len = c->room - c->have;
+        return c->frame + c->have;
+    }
+    *len = MR_KAFKA_RECEIVE_BYTES;
+    return c->kafka->receive;
+}
+
+/* Whole frames in p are run where they lie; the rest is taken along. */
+static void frames(struct mr_kafka_conn *c, char *p, size_t len)
+{
+    size_t at = 0;
+    if (c->have) { /* a size field that came in pieces */
+        while (c->have < SIZE_BYTES && at < len)
+            c->early[c->have++] = p[at++];
+        if (c->have < SIZE_BYTES || !frame_size(c, c->early, &c->want))
+            return;
+        if (len - at >= c->want) {
+            size_t want = c->want;
+            c->have = c->want = 0;
+            run_request(c, (struct mr_slice){p + at, want});
+            at += want;
+        } else {
+            size_t rest = len - at;
+            if (!frame_grow(c, SIZE_BYTES + rest))
+                return;
+            memcpy(c->frame + SIZE_BYTES, p + at, rest);
+            c->have = SIZE_BYTES + rest;
+            return;
+        }
+    }
+    while (!c->doomed && at < len) {
+        size_t left = len - at, size;
+        if (left < SIZE_BYTES) {
+            memcpy(c->early, p + at, left);
+            c->have = left;
+            return;
+        }
+        if (!frame_size(c, p + at, &size))
+            return;
+        if (left - SIZE_BYTES < size) {
+            c->want = size;
+            if (!frame_grow(c, left))
+                return;
+            memcpy(c->frame, p + at, left);
+            c->have = left;
+            return;
+        }
+        run_request(c, (struct mr_slice){p + at + SIZE_BYTES, size});
+        at += SIZE_BYTES + size;
+    }
+}
+
+static void on_bytes(void *arg, size_t len)
+{
+    struct mr_kafka_conn *c = arg;
+    c->heard = mr_now(c->kafka->node->world);
+    c->reading = true;
+    if (!c->doomed && c->want) {
+        c->have += len;
+        mr_assert(c->have <= c->want + SIZE_BYTES);
+        if (c->have == c->want + SIZE_BYTES) {
+            run_request(c, (struct mr_slice){c->frame + SIZE_BYTES, c->want});
+            frame_drop(c);
+        }
+    } else if (!c->doomed) {
+        frames(c, c->kafka->receive, len);
+    }
+    c->reading = false;
+    if (c->doomed)
+        conn_close(c);
+}
+
+/* ------------------------------------------------------------------ connections */
+
+static void conn_free(struct mr_kafka_conn *c)
+{
+    struct mr_kafka *k = c->kafka;
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    k->conn_count--;
+    frame_drop(c);
+    mr_free(c);
+}
+
+/* Now, or when the callback that it is in has come back. */
+static void conn_close(struct mr_kafka_conn *c)
+{
+    c->doomed = true;
+    if (c->reading || c->flushing)
+        return;
+    struct mr_kafka *k = c->kafka;
+    struct mr_conn *net = c->net;
+    c->net = NULL;
+    while (c->first) {
+        struct mr_request *r = c->first;
+        c->first = r->next;
+        request_abandon(r); /* those that are being sent are no longer in this list */
+    }
+    while (c->sending) {
+        struct mr_request *r = c->sending;
+        c->sending = r->sending;
+        r->sending = NULL;
+        r->sending_link = NULL;
+        r->conn = NULL;
+    }
+    mr_conn_close(net);
+    conn_free(c);
+    mr_node_settle(k->node);
+}
+
+static void on_closed(void *arg, mr_code why, int sys)
+{
+    (void)why;
+    (void)sys;
+    conn_close(arg);
+}
+
+static const struct mr_conn_events events = {.room = on_room, .bytes = on_bytes, .closed = on_closed};
+
+static void on_accept(void *arg, int fd, const char *peer)
+{
+    struct mr_kafka *k = arg;
+    struct mr_node *n = k->node;
+    struct mr_err err = {0};
+    if (!k->receive)
+        k->receive = mr_realloc(NULL, MR_KAFKA_RECEIVE_BYTES); /* pages come as they are used */
+    struct mr_kafka_conn *c = NULL;
+    if (k->conn_count < n->config.connections_max && k->receive)
+        c = mr_alloc(sizeof *c);
+    if (!c) {
+        (void)close(fd);
+        mr_node_tell(n, MR_WARN, "kafka: connection from %s refused: there are %u (connections_max is %u)",
+                     peer, k->conn_count, n->config.connections_max);
+        return;
+    }
+    c->kafka = k;
+    c->last = &c->first;
+    c->heard = mr_now(n->world);
+    (void)snprintf(c->peer, sizeof c->peer, "%s", peer);
+    c->next = k->conns;
+    c->link = &k->conns;
+    if (c->next)
+        c->next->link = &c->next;
+    k->conns = c;
+    k->conn_count++;
+    if (mr_conn_new(n->world, fd, &events, c, &c->net, &err)) {
+        mr_node_tell(n, MR_WARN, "kafka: connection from %s refused: %s", peer, err.text);
+        conn_free(c);
+    }
+}
+
+static void sweep(void *arg)
+{
+    struct mr_kafka *k = arg;
+    struct mr_world *w = k->node->world;
+    mr_ms now = mr_now(w);
+    for (struct mr_kafka_conn *c = k->conns, *next; c; c = next) {
+        next = c->next;
+        if (c->in_hand == 0 && now - c->heard > MR_KAFKA_IDLE_MS)
+            conn_close(c);
+    }
+    mr_timer_set(w, &k->sweep, now + SWEEP_MS);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static mr_code advertised(struct mr_kafka *k, const struct mr_address *at, const char *advertise,
+                          struct mr_err *err)
+{
+    struct mr_address shown = *at;
+    shown.port = mr_listener_port(k->listener);
+    if (advertise) {
+        mr_code rc = mr_address_parse(advertise, &shown, err);
+        if (rc)
+            return rc;
+        if (shown.port == 0)
+            shown.port = mr_listener_port(k->listener);
+    } else if (!shown.host[0] || !strcmp(shown.host, "0.0.0.0") || !strcmp(shown.host, "::")) {
+        if (gethostname(shown.host, sizeof shown.host) != 0)
+            (void)snprintf(shown.host, sizeof shown.host, "localhost");
+        shown.host[sizeof shown.host - 1] = '\0';
+    }
+    memcpy(k->host, shown.host, sizeof k->host);
+    k->port = shown.port;
+    return MR_OK;
+}
+
+mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertise, struct mr_kafka **out,
+                     struct mr_err *err)
+{
+    struct mr_address at;
+    mr_code rc = mr_address_parse(listen, &at, err);
+    if (rc)
+        return rc;
+    struct mr_kafka *k = mr_alloc(sizeof *k);
+    if (!k)
+        return mr_fail(err, MR_MEMORY, "no memory for the listener");
+    k->node = n;
+    if ((rc = mr_net_listen(n->world, at.host, at.port, on_accept, k, &k->listener, err)) ||
+        (rc = advertised(k, &at, advertise, err))) {
+        mr_listener_close(k->listener);
+        mr_free(k);
+        return rc;
+    }
+    k->sweep = (struct mr_timer){.fire = sweep, .arg = k};
+    mr_timer_set(n->world, &k->sweep, mr_now(n->world) + SWEEP_MS);
+    *out = k;
+    return MR_OK;
+}
+
+int mr_kafka_port(const struct mr_kafka *k)
+{
+    return mr_listener_port(k->listener);
+}
+
+size_t mr_kafka_busy(const struct mr_kafka *k)
+{
+    return k ? k->busy : 0;
+}
+
+void mr_kafka_drain(struct mr_kafka *k)
+{
+    if (!k)
+        return;
+    k->draining = true;
+    mr_listener_close(k->listener);
+    k->listener = NULL;
+    mr_timer_stop(k->node->world, &k->sweep);
+    struct mr_kafka_conn *next;
+    for (struct mr_kafka_conn *c = k->conns; c; c = next) {
+        next = c->next;
+        mr_conn_pause(c->net);
+        c->reading = true; /* c stays until we are through with it */
+        struct mr_request *r;
+        do { /* from the front each time: an answer may free its neighbours */
+            for (r = c->first; r && !(r->hurry && r->give_up); r = r->next)
+                ;
+            if (r)
+                r->give_up(r);
+        } while (r);
+        c->reading = false;
+        if (c->doomed)
+            conn_close(c);
+    }
+}
+
+void mr_kafka_stop(struct mr_kafka *k)
+{
+    if (!k)
+        return;
+    mr_timer_stop(k->node->world, &k->sweep);
+    mr_listener_close(k->listener);
+    k->listener = NULL;
+    while (k->conns)
+        conn_close(k->conns);
+}
+
+void mr_kafka_free(struct mr_kafka *k)
+{
+    if (!k)
+        return;
+    mr_assert(k->busy == 0 && !k->conns);
+    for (struct mr_request *r = k->kept, *next; r; r = next) {
+        next = r->next;
+        mr_heap_arena_fini(&r->arena);
+        mr_buf_fini(&r->out);
+        mr_free(r);
+    }
+    mr_free(k->receive);
+    mr_free(k);
+}

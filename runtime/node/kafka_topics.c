@@ -1,0 +1,374 @@
+/* kafka_topics.c - Metadata, DescribeCluster, CreateTopics, DeleteTopics, DescribeConfigs, InitProducerId,
+ * ApiVersions: what clients ask before and beside records. */
+#include "node/kafka.h"
+
+#include "base/buf.h"
+
+enum { SETTINGS_MAX = 32, LEADER_EPOCH = 0, DESCRIBE_TOPIC = 2, SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5 };
+
+/* ------------------------------------------------------------------ ApiVersions */
+
+static void versions_of(const struct mr_handler *h, struct mr_api_versions_response_api_key *out)
+{
+    *out = (struct mr_api_versions_response_api_key){h->key, h->advertised_min, h->max};
+}
+
+void mr_kafka_api_versions(struct mr_request *r)
+{
+    struct mr_api_versions_request in;
+    struct mr_api_versions_response out;
+    size_t count;
+    const struct mr_handler *all = mr_handlers(&count);
+    if (!mr_request_read(r, &in))
+        return;
+    mr_api_versions_response_init(&out);
+    if (!(out.api_keys = mr_request_take(r, count, sizeof *out.api_keys)))
+        return;
+    out.api_keys_count = (int32_t)count;
+    for (size_t i = 0; i < count; i++)
+        versions_of(&all[i], &out.api_keys[i]);
+    mr_request_answer(r, &out);
+}
+
+/* A client newer than we are must get an answer that it can read: version 0, with our range in it. */
+void mr_kafka_api_versions_refuse(struct mr_request *r)
+{
+    struct mr_api_versions_response out;
+    struct mr_api_versions_response_api_key own;
+    mr_api_versions_response_init(&out);
+    versions_of(mr_handler_find(18), &own);
+    out.error_code = MR_REFUSE_VERSION;
+    out.api_keys = &own;
+    out.api_keys_count = 1;
+    r->head.api = mr_api_find(18);
+    r->head.version = 0;
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ Metadata, DescribeCluster */
+
+static bool describe_topic(struct mr_request *r, const struct mr_topic *t,
+                           struct mr_metadata_response_topic *out)
+{
+    static int32_t self[] = {MR_NODE_ID};
+    *out = (struct mr_metadata_response_topic){
+        .name = mr_slice_of(t->name),
+        .is_internal = t->internal,
+        .partitions_count = t->partitions,
+        .partitions = mr_request_take(r, (size_t)t->partitions, sizeof *out->partitions),
+        .topic_authorized_operations = INT32_MIN,
+    };
+    if (!out->partitions)
+        return false;
+    memcpy(out->topic_id.b, t->id, sizeof out->topic_id.b);
+    for (int32_t i = 0; i < t->partitions; i++)
+        out->partitions[i] = (struct mr_metadata_response_partition){
+            .partition_index = i,
+            .leader_id = MR_NODE_ID,
+            .leader_epoch = LEADER_EPOCH,
+            .replica_nodes_count = 1,
+            .replica_nodes = self,
+            .isr_nodes_count = 1,
+            .isr_nodes = self,
+        };
+    return true;
+}
+
+static bool answer_topic(struct mr_request *r, const struct mr_metadata_request *in,
+                         const struct mr_metadata_request_topic *want, struct mr_metadata_response_topic *out)
+{
+    struct mr_node *n = mr_request_node(r);
+    enum mr_refusal why;
+    struct mr_err err = {0};
+    bool by_id = want->name.p == NULL;
+    const struct mr_topic *t = mr_request_topic(r, want->name, &want->topic_id, by_id, &why);
+    if (!t && !by_id) {
+        enum mr_refusal bad = mr_topic_name_check(want->name, &err);
+        if (bad)
+            why = bad;
+        else if (in->allow_auto_topic_creation && n->config.broker.auto_create) {
+            why = mr_broker_create(n->broker, want->name, -1, NULL, 0, false, &t, &err);
+            if (why)
+                mr_node_tell(n, MR_WARN, "kafka: topic '%.*s' cannot be made for %s: %s",
+                             MR_SLICE_ARG(want->name), "a client", err.text);
+        }
+    }
+    if (t)
+        return describe_topic(r, t, out);
+    *out = (struct mr_metadata_response_topic){
+        .error_code = (int16_t)why,
+        .name = want->name,
+        .topic_id = want->topic_id,
+        .topic_authorized_operations = INT32_MIN,
+    };
+    return true;
+}
+
+void mr_kafka_metadata(struct mr_request *r)
+{
+    struct mr_node *n = mr_request_node(r);
+    struct mr_metadata_request in;
+    struct mr_metadata_response out;
+    struct mr_metadata_response_broker self = {
+        .node_id = MR_NODE_ID, .host = mr_slice_of(r->kafka->host), .port = r->kafka->port};
+    if (!mr_request_read(r, &in))
+        return;
+    mr_metadata_response_init(&out);
+    out.brokers = &self;
+    out.brokers_count = 1;
+    out.cluster_id = mr_slice_of(n->cluster_id);
+    out.controller_id = MR_NODE_ID;
+    bool all = in.topics_count < 0 || (r->head.version == 0 && in.topics_count == 0);
+    size_t count = all ? mr_broker_topic_count(n->broker) : (size_t)in.topics_count;
+    if (!(out.topics = mr_request_take(r, count, sizeof *out.topics)))
+        return;
+    out.topics_count = (int32_t)count;
+    for (size_t i = 0; i < count; i++)
+        if (!(all ? describe_topic(r, mr_broker_topic_at(n->broker, i), &out.topics[i])
+                  : answer_topic(r, &in, &in.topics[i], &out.topics[i])))
+            return;
+    mr_request_answer(r, &out);
+}
+
+void mr_kafka_describe_cluster(struct mr_request *r)
+{
+    struct mr_node *n = mr_request_node(r);
+    struct mr_describe_cluster_request in;
+    struct mr_describe_cluster_response out;
+    struct mr_describe_cluster_response_broker self = {
+        .broker_id = MR_NODE_ID, .host = mr_slice_of(r->kafka->host), .port = r->kafka->port};
+    if (!mr_request_read(r, &in))
+        return;
+    mr_describe_cluster_response_init(&out);
+    out.endpoint_type = 1;
+    out.cluster_id = mr_slice_of(n->cluster_id);
+    out.controller_id = MR_NODE_ID;
+    out.brokers = &self;
+    out.brokers_count = 1;
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ CreateTopics, DeleteTopics */
+
+static enum mr_refusal create_one(struct mr_request *r, const struct mr_create_topics_request_topic *want,
+                                  bool check_only, const struct mr_topic **made, struct mr_err *err)
+{
+    struct mr_setting settings[SETTINGS_MAX];
+    size_t count = 0;
+    if (want->assignments_count > 0) {
+        (void)mr_fail(err, MR_UNSUPPORTED, "replica assignments are not served: this is one node");
+        return MR_REFUSE_INVALID_ASSIGNMENT;
+    }
+    if (want->replication_factor != -1 && want->replication_factor != 1) {
+        (void)mr_fail(err, MR_BADCONF, "replication factor %d: this is one node, use 1 or -1",
+                      want->replication_factor);
+        return MR_REFUSE_INVALID_REPLICATION;
+    }
+    for (int32_t i = 0; i < want->configs_count; i++) {
+        if (!want->configs[i].value.p)
+            continue; /* null: the default */
+        if (count == SETTINGS_MAX) {
+            (void)mr_fail(err, MR_LIMIT, "more than %d settings", SETTINGS_MAX);
+            return MR_REFUSE_INVALID_CONFIG;
+        }
+        settings[count++] = (struct mr_setting){want->configs[i].name, want->configs[i].value};
+    }
+    return mr_broker_create(mr_request_node(r)->broker, want->name, want->num_partitions, settings, count,
+                            check_only, made, err);
+}
+
+static bool topic_configs(struct mr_request *r, const struct mr_topic *t,
+                          struct mr_create_topics_response_topic *out)
+{
+    struct mr_setting_row row;
+    if (!(out->configs = mr_request_take(r, SETTINGS_MAX, sizeof *out->configs)))
+        return false;
+    out->configs_count = 0;
+    for (size_t i = 0; i < SETTINGS_MAX && mr_topic_setting(t, i, &row); i++)
+        out->configs[out->configs_count++] = (struct mr_create_topics_response_config){
+            .name = mr_slice_of(row.name),
+            .value = mr_request_text(r, row.value),
+            .config_source = row.given ? SOURCE_TOPIC : SOURCE_DEFAULT,
+        };
+    return true;
+}
+
+void mr_kafka_create_topics(struct mr_request *r)
+{
+    struct mr_create_topics_request in;
+    struct mr_create_topics_response out;
+    if (!mr_request_read(r, &in))
+        return;
+    mr_create_topics_response_init(&out);
+    size_t count = in.topics_count > 0 ? (size_t)in.topics_count : 0;
+    if (!(out.topics = mr_request_take(r, count, sizeof *out.topics)))
+        return;
+    out.topics_count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        struct mr_create_topics_response_topic *o = &out.topics[i];
+        const struct mr_topic *made = NULL;
+        struct mr_err err = {0};
+        enum mr_refusal why = create_one(r, &in.topics[i], in.validate_only, &made, &err);
+        *o = (struct mr_create_topics_response_topic){
+            .name = in.topics[i].name,
+            .error_code = (int16_t)why,
+            .error_message = why ? mr_request_text(r, err.text) : (struct mr_slice){0},
+            .num_partitions = made ? made->partitions : -1,
+            .replication_factor = made ? 1 : -1,
+            .configs_count = -1,
+        };
+        if (made)
+            memcpy(o->topic_id.b, made->id, sizeof o->topic_id.b);
+        if (made && r->head.version >= 5 && !topic_configs(r, made, o))
+            return;
+    }
+    mr_request_answer(r, &out);
+}
+
+void mr_kafka_delete_topics(struct mr_request *r)
+{
+    struct mr_broker *b = mr_request_node(r)->broker;
+    struct mr_delete_topics_request in;
+    struct mr_delete_topics_response out;
+    if (!mr_request_read(r, &in))
+        return;
+    mr_delete_topics_response_init(&out);
+    bool whole = r->head.version >= 6;
+    int32_t count = whole ? in.topics_count : in.topic_names_count;
+    count = count > 0 ? count : 0;
+    if (!(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+        return;
+    out.responses_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        struct mr_delete_topics_response_topic *o = &out.responses[i];
+        struct mr_slice name = whole ? in.topics[i].name : in.topic_names[i];
+        struct mr_err err = {0};
+        enum mr_refusal why;
+        bool by_id = whole && !name.p;
+        const struct mr_topic *t =
+            mr_request_topic(r, name, whole ? &in.topics[i].topic_id : NULL, by_id, &why);
+        if (t) { /* the name must outlive the topic */
+            name = mr_request_text(r, t->name);
+            memcpy(o->topic_id.b, t->id, sizeof o->topic_id.b);
+            why = mr_broker_delete(b, name, &err);
+        }
+        o->name = name;
+        o->error_code = (int16_t)why;
+        if (why)
+            o->error_message = mr_request_text(r, err.code ? err.text : mr_refusal_text(why));
+    }
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ DescribeConfigs */
+
+static bool asked_for(const struct mr_describe_configs_request_resource *want, const char *name)
+{
+    if (want->configuration_keys_count < 0)
+        return true;
+    for (int32_t i = 0; i < want->configuration_keys_count; i++)
+        if (mr_slice_eq(want->configuration_keys[i], mr_slice_of(name)))
+            return true;
+    return false;
+}
+
+static bool describe_settings(struct mr_request *r, const struct mr_describe_configs_request *in,
+                              const struct mr_describe_configs_request_resource *want,
+                              const struct mr_topic *t, struct mr_describe_configs_response_result *out)
+{
+    struct mr_setting_row row;
+    if (!(out->configs = mr_request_take(r, SETTINGS_MAX, sizeof *out->configs)))
+        return false;
+    for (size_t i = 0; i < SETTINGS_MAX && mr_topic_setting(t, i, &row); i++)
+        if (asked_for(want, row.name))
+            out->configs[out->configs_count++] = (struct mr_describe_configs_response_config){
+                .name = mr_slice_of(row.name),
+                .value = mr_request_text(r, row.value),
+                .config_source = row.given ? SOURCE_TOPIC : SOURCE_DEFAULT,
+                .documentation = in->include_documentation ? mr_slice_of(row.help) : (struct mr_slice){0},
+            };
+    return true;
+}
+
+void mr_kafka_describe_configs(struct mr_request *r)
+{
+    struct mr_describe_configs_request in;
+    struct mr_describe_configs_response out;
+    if (!mr_request_read(r, &in))
+        return;
+    mr_describe_configs_response_init(&out);
+    size_t count = in.resources_count > 0 ? (size_t)in.resources_count : 0;
+    if (!(out.results = mr_request_take(r, count, sizeof *out.results)))
+        return;
+    out.results_count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const struct mr_describe_configs_request_resource *want = &in.resources[i];
+        struct mr_describe_configs_response_result *o = &out.results[i];
+        o->resource_type = want->resource_type;
+        o->resource_name = want->resource_name;
+        if (want->resource_type != DESCRIBE_TOPIC)
+            continue; /* the node's own settings are in its file: an empty list is the truth */
+        const struct mr_topic *t = mr_broker_topic(mr_request_node(r)->broker, want->resource_name);
+        if (!t) {
+            o->error_code = MR_REFUSE_UNKNOWN_TOPIC;
+            o->error_message = mr_slice_of(mr_refusal_text(MR_REFUSE_UNKNOWN_TOPIC));
+        } else if (!describe_settings(r, &in, want, t, o)) {
+            return;
+        }
+    }
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ InitProducerId */
+
+void mr_kafka_init_producer_id(struct mr_request *r)
+{
+    struct mr_init_producer_id_request in;
+    struct mr_init_producer_id_response out;
+    struct mr_err err = {0};
+    if (!mr_request_read(r, &in))
+        return;
+    mr_init_producer_id_response_init(&out);
+    out.producer_id = -1;
+    out.producer_epoch = -1;
+    if (in.transactional_id.p) {
+        out.error_code = MR_REFUSE_TXN_ID;
+    } else if (mr_broker_producer_id(mr_request_node(r)->broker, &out.producer_id, &err)) {
+        mr_node_tell(mr_request_node(r), MR_ERROR, "kafka: no producer id to give: %s", err.text);
+        out.error_code = MR_REFUSE_STORAGE;
+    } else {
+        out.producer_epoch = 0;
+    }
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ the table */
+
+/* Produce is advertised from 0: older librdkafka takes a higher one for a broker without compression. */
+static const struct mr_handler handlers[] = {
+    {0, 3, 13, 0, mr_kafka_produce},
+    {1, 4, 17, 4, mr_kafka_fetch},
+    {2, 1, 10, 1, mr_kafka_list_offsets},
+    {3, 0, 13, 0, mr_kafka_metadata},
+    {18, 0, 4, 0, mr_kafka_api_versions},
+    {19, 2, 7, 2, mr_kafka_create_topics},
+    {20, 1, 6, 1, mr_kafka_delete_topics},
+    {22, 0, 5, 0, mr_kafka_init_producer_id},
+    {23, 2, 4, 2, mr_kafka_offset_for_leader_epoch},
+    {32, 1, 4, 1, mr_kafka_describe_configs},
+    {60, 0, 2, 0, mr_kafka_describe_cluster},
+};
+
+const struct mr_handler *mr_handlers(size_t *count)
+{
+    *count = sizeof handlers / sizeof handlers[0];
+    return handlers;
+}
+
+const struct mr_handler *mr_handler_find(int16_t key)
+{
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
+        if (handlers[i].key == key)
+            return &handlers[i];
+    return NULL;
+}
