@@ -7,6 +7,10 @@
 --   api { "offset_fetch", key = 9, versions = "1-10", flexible = "6+", unstable = "11+",
 --       request = { FIELD, ... }, response = { FIELD, ... } }
 --
+-- and `message` declares one that stands alone, within a field or a record of others:
+--
+--   message { "consumer_assignment", versions = "0-3", fields = { FIELD, ... } }
+--
 -- A field is a line of words, its name and its type first:
 --
 --   "name type"             in every version
@@ -47,9 +51,9 @@ local types = {
 local can_be_null = { string = true, bytes = true, records = true }
 local integer = { bool = true, int8 = true, int16 = true, int32 = true, int64 = true, uint16 = true }
 local keywords = {}
-for word in ("auto break case char const continue default do double else enum extern float for goto if inline int " ..
-    "long register restrict return short signed sizeof static struct switch typedef union unsigned void " ..
-    "volatile while"):gmatch("%S+") do
+for word in ("auto break case char const continue default do double else enum extern float for goto if " ..
+    "inline int long register restrict return short signed sizeof static struct switch typedef union " ..
+    "unsigned void volatile while"):gmatch("%S+") do
     keywords[word] = true
 end
 
@@ -75,13 +79,15 @@ end
 
 -- ------------------------------------------------------------------ reading the tables
 
-local commons, common_order, apis, seen_keys = {}, {}, {}, {}
+local commons, common_order, apis, seen_keys, alone = {}, {}, {}, {}, {}
 
 local function parse_line(line, min, max)
     local words = {}
     for word in line:gmatch("%S+") do words[#words + 1] = word end
     local name, kind = words[1], words[2]
-    if not name or not name:match("^[a-z][a-z0-9_]*$") then complain("field '%s' has no proper name", line) end
+    if not name or not name:match("^[a-z][a-z0-9_]*$") then
+        complain("field '%s' has no proper name", line)
+    end
     if keywords[name] then complain("field '%s': its name is a word of C", line) end
     if not kind then complain("field '%s' has no type", line) end
     local array, base, null = kind:match("^(%[?%]?)([a-z][a-z0-9_]*)(%??[%d%-+]*)$")
@@ -125,7 +131,9 @@ local function parse_struct(struct, lines, message, depth)
         if names[f.name] then complain("field '%s' stands twice in '%s'", f.name, struct.name) end
         names[f.name] = true
         if own or shared then
-            if own and (types[f.type] or shared) then complain("struct '%s' has the name of a type", f.type) end
+            if own and (types[f.type] or shared) then
+                complain("struct '%s' has the name of a type", f.type)
+            end
             if own and message.structs[f.type] then
                 complain("two structs of one message are named '%s'", f.type)
             end
@@ -151,7 +159,9 @@ local function parse_struct(struct, lines, message, depth)
             tags[f.tag] = true
         end
         if f.default == "null" then
-            if f.null_to < f.null_from then complain("field '%s' is null by default but never may be", f.name) end
+            if f.null_to < f.null_from then
+                complain("field '%s' is null by default but never may be", f.name)
+            end
         elseif f.default and (f.array or not integer[f.type]) then
             complain("field '%s' can have no default '%s'", f.name, f.default)
         end
@@ -175,7 +185,9 @@ local function least(struct, version, flexible)
         if f.tag < 0 and f.from <= version and version <= f.to then
             if f.array then
                 sum = sum + (flexible and 1 or 4)
-                if element(f) == 0 then complain("elements of '%s' have no bytes in version %d", f.name, version) end
+                if element(f) == 0 then
+                    complain("elements of '%s' have no bytes in version %d", f.name, version)
+                end
             elseif f.pointer and nullable(f, version) then
                 sum = sum + 1
             else
@@ -187,9 +199,9 @@ local function least(struct, version, flexible)
 end
 
 local function message_of(api, lines, direction)
-    local name = api.name .. "_" .. direction
+    local name = api.name .. (direction and "_" .. direction or "")
     where = api.file .. ": " .. name
-    local message = { name = name, min = api.min, max = api.max, flexible = api.flexible, structs = {} }
+    local message = { name = name, where = where, min = api.min, max = api.max, flexible = api.flexible, structs = {} }
     local root = { name = name, c_name = "mr_" .. name, message_c = "mr_" .. name, id = name }
     parse_struct(root, lines or complain("is missing"), message, 1)
     message.root = root
@@ -197,6 +209,19 @@ local function message_of(api, lines, direction)
 end
 
 local file
+
+local function versions_of(t)
+    local min, max = tostring(t.versions):match("^(%d+)%-?(%d*)$")
+    if not min then complain("versions '%s' are no range such as 0-5", tostring(t.versions)) end
+    local function from(text)
+        return text and tonumber(text:match("^(%d+)%+$") or complain("'%s' is no 3+", text))
+    end
+    min = tonumber(min)
+    max = tonumber(max) or min
+    return { name = t[1], min = min, max = max, flexible = from(t.flexible) or NEVER,
+             stable = (from(t.unstable) or max + 1) - 1, file = file, tables = t }
+end
+
 local words = {
     common = function(t)
         where = file .. ": common '" .. tostring(t[1]) .. "'"
@@ -206,17 +231,14 @@ local words = {
     end,
     api = function(t)
         where = file .. ": api '" .. tostring(t[1]) .. "'"
-        local min, max = tostring(t.versions):match("^(%d+)%-?(%d*)$")
-        if not min then complain("versions '%s' are no range such as 0-5", tostring(t.versions)) end
-        min = tonumber(min)
-        max = tonumber(max) or min
         if seen_keys[t.key] then complain("key %d is that of '%s'", t.key, seen_keys[t.key]) end
         seen_keys[t.key] = t[1]
-        local function from(text) return text and tonumber(text:match("^(%d+)%+$") or complain("'%s' is no 3+", text)) end
-        local api = { name = t[1], key = t.key, min = min, max = max, flexible = from(t.flexible) or NEVER,
-                      stable = (from(t.unstable) or max + 1) - 1, file = file }
-        apis[#apis + 1] = api
-        api.tables = t
+        apis[#apis + 1] = versions_of(t)
+        apis[#apis].key = t.key
+    end,
+    message = function(t)
+        where = file .. ": message '" .. tostring(t[1]) .. "'"
+        alone[#alone + 1] = versions_of(t)
     end,
 }
 
@@ -240,6 +262,7 @@ for _, api in ipairs(apis) do
     api.request = message_of(api, api.tables.request, "request")
     api.response = message_of(api, api.tables.response, "response")
 end
+for _, m in ipairs(alone) do m.message = message_of(m, m.tables.fields) end
 table.sort(apis, function(a, b) return a.key < b.key end)
 
 -- ------------------------------------------------------------------ writing C
@@ -326,7 +349,8 @@ h("")
 for _, name in ipairs(common_order) do
     local struct = { name = name, c_name = "mr_" .. name, message_c = "mr_" .. name, id = name, first = 2 }
     where = "common '" .. name .. "'"
-    parse_struct(struct, commons[name], { name = name, min = 0, max = NEVER - 1, flexible = 0, structs = {} }, 1)
+    local any = { name = name, min = 0, max = NEVER - 1, flexible = 0, structs = {} }
+    parse_struct(struct, commons[name], any, 1)
     print_struct(struct)
 end
 h("enum {")
@@ -336,22 +360,31 @@ h("")
 c("/* messages.c - made from wire/schema by wire/gen.lua: change those. */")
 c('#include "wire/message.h"')
 c("")
-for _, api in ipairs(apis) do
-    for _, m in ipairs { api.request, api.response } do
-        where = m.name
-        h("extern const struct mr_shape mr_%s_shape;", m.name)
-        print_struct(m.root)
-        print_functions(m)
-        print_tables(m.root, m)
-    end
+local function print_message(m)
+    where = m.where
+    h("extern const struct mr_shape mr_%s_shape;", m.name)
+    print_struct(m.root)
+    print_functions(m)
+    print_tables(m.root, m)
 end
+for _, api in ipairs(apis) do
+    print_message(api.request)
+    print_message(api.response)
+end
+for _, m in ipairs(alone) do print_message(m.message) end
 h("#endif")
 
+c("const struct mr_shape *const mr_messages[] = {")
+for _, api in ipairs(apis) do c("    &mr_%s_request_shape, &mr_%s_response_shape,", api.name, api.name) end
+for _, m in ipairs(alone) do c("    &mr_%s_shape,", m.name) end
+c("};")
+c("const size_t mr_messages_count = %d;", 2 * #apis + #alone)
+c("")
 c("const struct mr_api mr_apis[] = {")
 local slots, top = {}, 0
 for i, api in ipairs(apis) do
-    c('    {"%s", &mr_%s_request_shape, &mr_%s_response_shape, %d, %d, %d, %d, %d},', api.name, api.name, api.name,
-        api.key, api.min, api.max, api.flexible, api.stable)
+    c('    {"%s", &mr_%s_request_shape, &mr_%s_response_shape, %d, %d, %d, %d, %d},', api.name, api.name,
+        api.name, api.key, api.min, api.max, api.flexible, api.stable)
     slots[api.key] = i
     top = math.max(top, api.key)
 end

@@ -88,6 +88,10 @@ extern const struct mr_api mr_apis[]; /* by rising key */
 extern const size_t mr_apis_count;
 const struct mr_api *mr_api_find(int16_t key); /* NULL: not known */
 
+/* Every message: requests, responses, and those that stand alone (consumer_subscription, ...). */
+extern const struct mr_shape *const mr_messages[];
+extern const size_t mr_messages_count;
+
 /* --- messages of any shape */
 
 /* Every field its default: 0, empty or what the schema says. */

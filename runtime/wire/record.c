@@ -362,3 +362,34 @@ mr_code mr_record_build_end(struct mr_record_build *b, enum mr_codec codec, int6
     mr_be32_put(p + AT_CRC, mr_crc32c(0, p + AT_ATTRIBUTES, size - AT_ATTRIBUTES));
     return MR_OK;
 }
+
+/* --- markers: key is version and type, value version and coordinator epoch */
+
+enum { MARKER_ABORT = 0, MARKER_COMMIT = 1, MARKER_KEY_BYTES = 4, MARKER_VALUE_BYTES = 6 };
+
+mr_code mr_marker_build(struct mr_buf *out, const struct mr_marker *marker, int64_t producer_id,
+                        int16_t producer_epoch, mr_ms now, struct mr_err *err)
+{
+    char key[MARKER_KEY_BYTES] = {0}, value[MARKER_VALUE_BYTES] = {0};
+    struct mr_slice k = {key, sizeof key}, v = {value, sizeof value};
+    struct mr_record_build b;
+    mr_be16_put(key + 2, marker->commit ? MARKER_COMMIT : MARKER_ABORT);
+    mr_be32_put(value + 2, (uint32_t)marker->coordinator_epoch);
+    mr_record_build_begin(&b, out);
+    b.attributes = MR_BATCH_TRANSACTIONAL | MR_BATCH_CONTROL;
+    if (!mr_record_build_add(&b, now, &k, &v, NULL, 0))
+        return mr_fail(err, MR_MEMORY, "no memory for a transaction marker");
+    return mr_record_build_end(&b, MR_CODEC_NONE, producer_id, producer_epoch, -1, err);
+}
+
+mr_code mr_marker_read(const struct mr_record *record, struct mr_marker *out)
+{
+    if (record->key.len < MARKER_KEY_BYTES || record->value.len < MARKER_VALUE_BYTES)
+        return MR_END;
+    int16_t version = (int16_t)mr_be16(record->key.p), type = (int16_t)mr_be16(record->key.p + 2);
+    if (version < 0 || (type != MARKER_ABORT && type != MARKER_COMMIT))
+        return MR_END;
+    out->commit = type == MARKER_COMMIT;
+    out->coordinator_epoch = (int32_t)mr_be32(record->value.p + 2);
+    return MR_OK;
+}

@@ -102,4 +102,14 @@ static inline size_t mr_record_build_size(const struct mr_record_build *b)
 mr_code mr_record_build_end(struct mr_record_build *b, enum mr_codec codec, int64_t producer_id,
                             int16_t producer_epoch, int32_t base_sequence, struct mr_err *err);
 
+/* Transaction markers: a batch of one record that says how a producer's transaction ended. */
+struct mr_marker {
+    bool commit; /* else abort */
+    int32_t coordinator_epoch;
+};
+mr_code mr_marker_build(struct mr_buf *out, const struct mr_marker *marker, int64_t producer_id,
+                        int16_t producer_epoch, mr_ms now, struct mr_err *err);
+/* Of a record from a batch with MR_BATCH_CONTROL. MR_END: another kind of control record, to be skipped. */
+mr_code mr_marker_read(const struct mr_record *record, struct mr_marker *out);
+
 #endif

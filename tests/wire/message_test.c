@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/mem.h"
 #include "base/prng.h"
 #include "wire/message.h"
 
@@ -180,19 +181,17 @@ static void for_each(check fn, uint64_t seeds, int fullness)
 {
     struct mr_heap_arena arena;
     mr_heap_arena_init(&arena, 1 << 16, 1 << 20, 64 << 20);
-    for (size_t i = 0; i < mr_apis_count; i++) {
-        for (int side = 0; side < 2; side++) {
-            const struct mr_shape *shape = side ? mr_apis[i].response : mr_apis[i].request;
-            for (int v = shape->min; v <= shape->max; v++) {
-                for (uint64_t seed = 0; seed < seeds; seed++) {
-                    struct filler fl = {.arena = &arena.arena, .version = v, .fullness = fullness};
-                    mr_prng_seed(&fl.r, seed * 1000003 + i * 257 + (uint64_t)v * 2 + (uint64_t)side);
-                    mr_heap_arena_reset(&arena);
-                    void *m = mr_arena_take(&arena.arena, shape->size);
-                    assert_non_null(m);
-                    fill(&fl, shape, m);
-                    fn(shape, (int16_t)v, &arena, m, seed);
-                }
+    for (size_t i = 0; i < mr_messages_count; i++) {
+        const struct mr_shape *shape = mr_messages[i];
+        for (int v = shape->min; v <= shape->max; v++) {
+            for (uint64_t seed = 0; seed < seeds; seed++) {
+                struct filler fl = {.arena = &arena.arena, .version = v, .fullness = fullness};
+                mr_prng_seed(&fl.r, seed * 1000003 + i * 257 + (uint64_t)v);
+                mr_heap_arena_reset(&arena);
+                void *m = mr_arena_take(&arena.arena, shape->size);
+                assert_non_null(m);
+                fill(&fl, shape, m);
+                fn(shape, (int16_t)v, &arena, m, seed);
             }
         }
     }
@@ -613,6 +612,38 @@ static void holes_are_where_the_records_belong(void **state)
     }
 }
 
+static void any_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct mr_heap_arena arena;
+    const struct mr_shape *shape = &mr_fetch_response_shape;
+    struct filler fl = {.version = 18, .fullness = 6};
+    struct mr_fetch_response m;
+    bool done = false;
+    int refused = 0;
+    mr_heap_arena_init(&arena, 1 << 16, 1 << 16, 1 << 20);
+    fl.arena = &arena.arena;
+    mr_prng_seed(&fl.r, 5);
+    fill(&fl, shape, (char *)&m);
+    for (uint64_t n = 1; !done; n++) {
+        struct mr_buf out = {0};
+        struct mr_err err;
+        assert_true(mr_buf_puts(&out, "kept"));
+        mr_alloc_fail_at(n);
+        mr_code rc = mr_fetch_response_write(&out, 18, &m, &err);
+        mr_alloc_fail_at(0);
+        done = rc == MR_OK;
+        if (!done) {
+            assert_int_equal(rc, MR_MEMORY);
+            assert_int_equal(out.len, 4);
+            refused++;
+        }
+        mr_buf_fini(&out);
+    }
+    assert_true(refused > 0);
+    mr_heap_arena_fini(&arena);
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof letters; i++)
@@ -633,6 +664,7 @@ int main(void)
         cmocka_unit_test(an_error_names_the_element),
         cmocka_unit_test(null_where_none_may_be_is_refused_both_ways),
         cmocka_unit_test(a_string_too_long_is_refused_and_nothing_is_left),
+        cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(holes_are_where_the_records_belong),
     };
     return cmocka_run_group_tests_name("message", tests, NULL, NULL);

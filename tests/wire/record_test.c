@@ -2,10 +2,12 @@
 #include "setup.h"
 
 #include <lz4frame.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/mem.h"
 #include "base/prng.h"
 #include "wire/record.h"
 
@@ -252,6 +254,35 @@ static void compaction_keeps_offsets_and_headers(void **state)
     mr_buf_fini(&to);
 }
 
+static void a_marker_says_how_the_transaction_ended(void **state)
+{
+    (void)state;
+    for (int commit = 0; commit < 2; commit++) {
+        struct mr_buf out = {0};
+        struct mr_marker marker = {commit != 0, 12}, back;
+        struct mr_record_walk w;
+        struct mr_record r;
+        struct mr_err err;
+        assert_int_equal(mr_marker_build(&out, &marker, 5, 6, t0, &err), MR_OK);
+        assert_int_equal(mr_record_walk_begin(&w, slice_of_buf(&out), NULL, 0, &err), MR_OK);
+        assert_int_equal(w.head.attributes, 0x30);
+        assert_int_equal(w.head.producer_id, 5);
+        assert_int_equal(w.head.producer_epoch, 6);
+        assert_int_equal(w.head.base_sequence, -1);
+        assert_int_equal(mr_record_walk_next(&w, &r, &err), MR_OK);
+        assert_bytes(r.key, commit ? MR_SLICE("\0\0\0\1") : MR_SLICE("\0\0\0\0"));
+        assert_bytes(r.value, MR_SLICE("\0\0\0\0\0\x0c"));
+        assert_int_equal(mr_marker_read(&r, &back), MR_OK);
+        assert_int_equal(back.commit, commit);
+        assert_int_equal(back.coordinator_epoch, 12);
+        r.key = MR_SLICE("\0\0\0\2"); /* a change of leader */
+        assert_int_equal(mr_marker_read(&r, &back), MR_END);
+        r.key = MR_SLICE("\0\0\0");
+        assert_int_equal(mr_marker_read(&r, &back), MR_END);
+        mr_buf_fini(&out);
+    }
+}
+
 static void an_empty_batch_is_refused_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -263,6 +294,72 @@ static void an_empty_batch_is_refused_and_leaves_nothing(void **state)
     assert_int_equal(mr_record_build_end(&b, MR_CODEC_NONE, -1, -1, -1, &err), MR_BADDATA);
     assert_int_equal(out.len, 1);
     mr_buf_fini(&out);
+}
+
+/* Each thread has codec contexts of its own, and gives them back when it ends (asan would see a leak). */
+static void *pack_and_walk(void *arg)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        for (int codec = MR_CODEC_GZIP; codec <= MR_CODEC_ZSTD; codec++) {
+            struct mr_buf out = {0};
+            build(seed + *(uint64_t *)arg, 50, (enum mr_codec)codec, &out);
+            compare(seed + *(uint64_t *)arg, 50, slice_of_buf(&out));
+            mr_buf_fini(&out);
+        }
+    }
+    return NULL;
+}
+
+static void threads_pack_at_the_same_time(void **state)
+{
+    (void)state;
+    pthread_t threads[3];
+    uint64_t seeds[3] = {100, 200, 300};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, pack_and_walk, &seeds[i]), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
+/* Makes the n-th allocation fail, for every n, until all succeed: nothing leaks, nothing half made stays. */
+static void any_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct mr_slice value =
+        MR_SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    for (int codec = MR_CODEC_NONE; codec <= MR_CODEC_ZSTD; codec++) {
+        bool done = false;
+        int refused = 0;
+        for (uint64_t n = 1; !done; n++) {
+            struct mr_buf out = {0}, scratch = {0};
+            struct mr_record_build b;
+            struct mr_record_walk w;
+            struct mr_err err;
+            assert_true(mr_buf_puts(&out, "kept"));
+            mr_record_build_begin(&b, &out);
+            mr_alloc_fail_at(n);
+            uint32_t added = 0;
+            for (int i = 0; i < 40; i++)
+                added += mr_record_build_add(&b, i, NULL, &value, NULL, 0);
+            mr_code rc = mr_record_build_end(&b, (enum mr_codec)codec, -1, -1, -1, &err);
+            if (rc == MR_OK) {
+                struct mr_slice batch = {out.p + 4, out.len - 4};
+                assert_true(mr_batch_crc_ok(batch));
+                rc = mr_record_walk_begin(&w, batch, &scratch, INFLATE_MAX, &err);
+                if (rc == MR_OK)
+                    assert_int_equal(w.head.count, added); /* a record that was refused is not in */
+            } else {
+                assert_int_equal(out.len, 4);
+            }
+            assert_true(rc == MR_OK || rc == MR_MEMORY);
+            mr_alloc_fail_at(0);
+            done = rc == MR_OK && added == 40;
+            refused += !done;
+            mr_buf_fini(&out);
+            mr_buf_fini(&scratch);
+        }
+        assert_true(refused > 0);
+    }
 }
 
 /* --- damage */
@@ -547,6 +644,9 @@ int main(void)
         cmocka_unit_test(what_every_codec_packs_is_walked_again),
         cmocka_unit_test(a_codec_that_does_not_pay_is_left_out),
         cmocka_unit_test(compaction_keeps_offsets_and_headers),
+        cmocka_unit_test(threads_pack_at_the_same_time),
+        cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_marker_says_how_the_transaction_ended),
         cmocka_unit_test(an_empty_batch_is_refused_and_leaves_nothing),
         cmocka_unit_test(a_batch_cut_anywhere_is_not_whole_and_never_overread),
         cmocka_unit_test(every_flipped_bit_is_seen_by_the_crc),

@@ -85,19 +85,19 @@ class Maker:
 def messages():
     resources = importlib.resources.files("kafka.protocol.schemas.resources")
     for path in sorted(resources.iterdir(), key=lambda p: p.name):
-        name, suffix = re.fullmatch(r"(\w+?)(Request|Response|)\.json|.*", path.name).groups()
-        if not suffix:
-            continue  # headers and the consumer protocol have no versions of an api
-        json = load_json(name + suffix)
+        name = path.name.removesuffix(".json")
+        if name == path.name or name in ("RequestHeader", "ResponseHeader"):
+            continue
+        json = load_json(name)
         struct = StructField(json)
         low, high = struct.parse_versions(json["validVersions"])
         flexible_from = (struct.parse_versions(json["flexibleVersions"]) or (99,))[0]
         for version in range(low, high + 1):
             flexible = 0 <= flexible_from <= version
             for tags in (0, 1) if flexible else (0,):
-                value, text = Maker(json["apiKey"] * 1000 + version * 4 + tags, version, tags).struct(struct)
+                value, text = Maker(json.get("apiKey", 200) * 1000 + version * 4 + tags, version, tags).struct(struct)
                 data = struct.encode(value, version=version, compact=flexible, tagged=flexible)
-                print("message", snake(name) + "_" + suffix.lower(), version, tags, data.hex() or "-",
+                print("message", snake(name).replace("consumer_protocol", "consumer"), version, tags, data.hex() or "-",
                       "%08x" % calc_crc32c(text.encode()))
 
 

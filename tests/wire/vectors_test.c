@@ -136,12 +136,9 @@ static void tell(struct mr_buf *out, const struct mr_shape *shape, int version, 
 
 static const struct mr_shape *shape_named(const char *name)
 {
-    for (size_t i = 0; i < mr_apis_count; i++) {
-        if (strcmp(mr_apis[i].request->name, name) == 0)
-            return mr_apis[i].request;
-        if (strcmp(mr_apis[i].response->name, name) == 0)
-            return mr_apis[i].response;
-    }
+    for (size_t i = 0; i < mr_messages_count; i++)
+        if (strcmp(mr_messages[i]->name, name) == 0)
+            return mr_messages[i];
     fail_msg("no message is named '%s'", name);
     return NULL;
 }
