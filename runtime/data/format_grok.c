@@ -109,16 +109,13 @@ static mr_code unknown_name(const struct writing *w, struct mr_slice name)
     return rc;
 }
 
-static bool put(struct writing *w, const char *p, size_t len)
+static mr_code put(struct writing *w, const char *p, size_t len)
 {
-    return w->out.len + len <= MR_GROK_TEXT_MAX && mr_buf_put(&w->out, p, len);
-}
-
-static mr_code too_long(const struct writing *w)
-{
-    return mr_fail(w->err, MR_LIMIT,
-                   "the pattern is too long when its names are written out: at most %d bytes",
-                   MR_GROK_TEXT_MAX);
+    if (w->out.len + len > MR_GROK_TEXT_MAX)
+        return mr_fail(w->err, MR_LIMIT,
+                       "the pattern is too long when its names are written out: at most %d bytes",
+                       MR_GROK_TEXT_MAX);
+    return mr_buf_put(&w->out, p, len) ? MR_OK : mr_fail(w->err, MR_MEMORY, "no memory for patterns");
 }
 
 static bool mark_origin(struct writing *w, size_t in)
@@ -177,7 +174,7 @@ static mr_code read_reference(const struct writing *w, struct mr_slice s, struct
 static mr_code open_group(struct writing *w, const struct reference *r)
 {
     if (!r->field.len)
-        return put(w, "(?:", 3) ? MR_OK : too_long(w);
+        return put(w, "(?:", 3);
     if (w->groups == MR_GROUPS_MAX)
         return mr_fail(w->err, MR_LIMIT, "more than %d fields in a pattern", MR_GROUPS_MAX);
     char text[32];
@@ -188,7 +185,7 @@ static mr_code open_group(struct writing *w, const struct reference *r)
         return mr_fail(w->err, MR_MEMORY, "no memory for patterns");
     *g = (struct mr_group_name){.group = {name, (size_t)n - 4}, .field = r->field, .type = r->type};
     w->groups++;
-    return put(w, text, (size_t)n) ? MR_OK : too_long(w);
+    return put(w, text, (size_t)n);
 }
 
 static mr_code write_out(struct writing *w, struct mr_slice s, int depth);
@@ -208,7 +205,7 @@ static mr_code write_reference(struct writing *w, struct mr_slice inside, int de
                        MR_SLICE_ARG(r.name), MR_GROK_DEPTH_MAX);
     if ((rc = open_group(w, &r)) || (rc = write_out(w, def, depth + 1)))
         return rc;
-    return put(w, ")", 1) ? MR_OK : too_long(w);
+    return put(w, ")", 1);
 }
 
 static mr_code write_out(struct writing *w, struct mr_slice s, int depth)
@@ -231,8 +228,8 @@ static mr_code write_out(struct writing *w, struct mr_slice s, int depth)
         const char *end = memchr(s.p + i, '}', s.len - i);
         if (!end)
             return mr_fail(w->err, MR_BADCONF, "'%%{' has no '}'; write \\%%{ when no name is meant");
-        if (!put(w, s.p + done, i - done))
-            return too_long(w);
+        if ((rc = put(w, s.p + done, i - done)))
+            return rc;
         if (depth == 0 && !mark_origin(w, i))
             return mr_fail(w->err, MR_MEMORY, "no memory for patterns");
         if ((rc = write_reference(w, (struct mr_slice){s.p + i + 2, (size_t)(end - s.p) - i - 2}, depth)))
@@ -241,7 +238,7 @@ static mr_code write_out(struct writing *w, struct mr_slice s, int depth)
         if (depth == 0 && !mark_origin(w, i))
             return mr_fail(w->err, MR_MEMORY, "no memory for patterns");
     }
-    return put(w, s.p + done, s.len - done) ? MR_OK : too_long(w);
+    return put(w, s.p + done, s.len - done);
 }
 
 /* G2 */

@@ -104,8 +104,17 @@ static mr_code read_groups(struct mr_patterns *p, struct mr_matcher *m, const st
         return mr_fail(err, MR_LIMIT, "more than %d named groups in a pattern", MR_GROUPS_MAX);
     if (!(m->groups = mr_alloc((count + 1) * sizeof *m->groups)))
         return mr_fail(err, MR_MEMORY, "no memory for patterns");
-    for (uint32_t i = 0; i < count; i++, table += size) {
-        struct mr_slice group = mr_slice_of((const char *)table + 2), field = group;
+    /* the table is by name; sort by number: the order of the pattern is the order of the event */
+    for (uint32_t i = 0; i < count; i++) {
+        const unsigned char *entry = table + (size_t)i * size;
+        uint32_t number = (uint32_t)entry[0] << 8 | entry[1], at = i;
+        for (; at > 0 && m->groups[at - 1].number > number; at--)
+            m->groups[at] = m->groups[at - 1];
+        m->groups[at] = (struct group){.number = number, .name = i};
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct mr_slice group = mr_slice_of((const char *)table + (size_t)m->groups[i].name * size + 2);
+        struct mr_slice field = group;
         enum mr_field_type type = MR_FIELD_STRING;
         for (uint32_t k = 0; k < named_count; k++) {
             if (mr_slice_eq(named[k].group, group)) {
@@ -113,13 +122,8 @@ static mr_code read_groups(struct mr_patterns *p, struct mr_matcher *m, const st
                 type = named[k].type;
             }
         }
-        /* in the order of the pattern, which is the order of the event */
-        uint32_t number = (uint32_t)table[0] << 8 | table[1], at = i;
-        for (; at > 0 && m->groups[at - 1].number > number; at--)
-            m->groups[at] = m->groups[at - 1];
-        mr_code rc = MR_OK;
-        m->groups[at] = (struct group){.number = number};
-        if ((rc = name_of(p, field, type, &m->groups[at].name, err)))
+        mr_code rc = name_of(p, field, type, &m->groups[i].name, err);
+        if (rc)
             return rc;
     }
     m->count = count;

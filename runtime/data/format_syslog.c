@@ -623,9 +623,9 @@ const struct mr_format mr_format_syslog = {
         "\n"
         "```\n"
         "in   <34>Oct 11 22:14:15 mymachine su[230]: 'su root' failed\n"
-        "out  {\"facility\":4,\"facility_name\":\"auth\",\"severity\":2,\"severity_name\":\"crit\","
-        "\"time\":\"Oct 11 22:14:15\",\"host\":\"mymachine\",\"app\":\"su\",\"procid\":\"230\","
-        "\"message\":\"'su root' failed\"}\n"
+        "out  {\"message\":\"'su root' failed\",\"facility\":4,\"facility_name\":\"auth\",\"severity\":2,"
+        "\"severity_name\":\"crit\",\"time\":\"Oct 11 22:14:15\",\"host\":\"mymachine\",\"app\":\"su\","
+        "\"procid\":\"230\"}\n"
         "```\n",
     .options = options,
     .self_size = sizeof(struct syslog),

@@ -53,7 +53,8 @@ static inline void case_check(const struct format_case *c, struct mr_batch *b, b
     struct mr_buf out = {0};
     assert_true(mr_json_write_row(&out, b, 0) && mr_buf_put(&out, "", 1));
     (void)snprintf(want, sizeof want, into ? "{\"x\":{\"y\":%s}}" : "%s", c->want);
-    if (into) { /* members may stand in another order only when paths were set: compare as values */
+    /* a field `message` has the place of the text, which was there first; and paths make objects later */
+    if (into || strstr(want, "\"message\":")) {
         struct mr_value got, expected;
         struct mr_err err;
         assert_int_equal(mr_json_read(mr_slice_of(out.p), &got, &err), MR_OK);
