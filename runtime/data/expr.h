@@ -6,7 +6,13 @@
  * Native: literals (nil true false numbers strings), e.a.b["c"][1], e["x-y"], m.key m.ts m.topic m.partition
  * m.offset m.source m.headers.x, parentheses, and or not, == ~= < <= > >=, + - * / // % ^ unary -, .. , #,
  * and the methods of strings :starts(s) :ends(s) :contains(s) :lower() :upper() :len() :sub(i[,j]) :find(s,
- * i, true). Lists count from 1 in expressions, as in Lua.
+ * i, true). Lists count from 1 in expressions, as in Lua. `null` is JSON's null: equal to itself alone and,
+ * as any Lua value but nil and false, true in tests; a field that is not there is nil. Two lists or objects
+ * are never equal. Times are integers (nanoseconds). m.topic is nil for events that came from no topic;
+ * m.headers without headers has no fields, rather than being nil. A string method called as a field (e.s.len)
+ * is nil. Bounds: 64 KiB of text, 100 levels. A tree is used by one thread at a time: it has the buffers.
+ *
+ * Cost: see tests/bench/data_bench.c.
  */
 #ifndef MR_DATA_EXPR_H
 #define MR_DATA_EXPR_H
@@ -20,10 +26,12 @@ struct mr_xtree; /* a parsed expression */
  * than e, m and the known globals which was probably meant. */
 mr_code mr_xtree_parse(const char *text, size_t len, struct mr_xtree **out, struct mr_err *err);
 void mr_xtree_free(struct mr_xtree *x);
-/* out[row] for every chosen row, values in the batch's arena; an event whose evaluation fails (as Lua would
+/* out[row] for every chosen row, values in the batch's arena, numbers and strings decoded, lists and objects
+ * perhaps still MR_JSON; an event whose evaluation fails (as Lua would
  * raise an error) is rejected with the reason. Rows already not MR_KEPT are passed over. */
 void mr_xtree_eval(struct mr_xtree *x, struct mr_batch *b, struct mr_value *out);
-/* Truth as in Lua: nil, missing and false are false, JSON null too. */
+/* Truth as in Lua: nil (missing) and false are false, everything else is true, null too. truth[row] is 0 for
+ * rows that are rejected or were not MR_KEPT. */
 void mr_xtree_test(struct mr_xtree *x, struct mr_batch *b, uint8_t *truth);
 
 #endif
