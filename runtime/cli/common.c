@@ -1,0 +1,292 @@
+/* common.c - command lines, components, plans: what the verbs share. */
+#include "cli/cli.h"
+
+#include "base/map.h"
+#include "base/text.h"
+#include "pipeline/run.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { FLAGS_MAX = 32, ARENAS_MAX = 2 };
+
+/* ------------------------------------------------------------------ speaking */
+
+bool mr_cli_color(FILE *f)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(f)) && !(no && *no) && !(term && !strcmp(term, "dumb"));
+}
+
+void mr_cli_say(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    (void)fprintf(stderr, "%s\n", text); /* one call: lines of threads do not mix */
+}
+
+void mr_cli_tell(void *arg, enum mr_level level, const char *text)
+{
+    static const char *const words[] = {"debug: ", "", "warning: ", "error: "};
+    (void)arg;
+    if (level > MR_DEBUG)
+        mr_cli_say("millrace: %s%s", words[level <= MR_ERROR ? level : MR_ERROR], text);
+}
+
+void mr_cli_error(const struct mr_err *err)
+{
+    mr_cli_say("millrace: error: %s", err->text);
+}
+
+int mr_cli_unknown(const char *what, const char *given, const char *const *known, size_t count,
+                   const char *see)
+{
+    const char *near = mr_nearest(mr_slice_of(given), known, count);
+    if (near)
+        mr_cli_say("millrace: unknown %s '%s'; did you mean '%s'?", what, given, near);
+    else
+        mr_cli_say("millrace: unknown %s '%s'; `%s` lists them", what, given, see);
+    return MR_EXIT_USAGE;
+}
+
+/* ------------------------------------------------------------------ options */
+
+static void verb_help(const struct mr_verb *v, const struct mr_flag *flags)
+{
+    (void)printf("usage: millrace %s\n\n%s\n", v->usage, v->help);
+    if (flags->name)
+        (void)printf("\noptions:\n");
+    for (const struct mr_flag *f = flags; f->name; f++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "--%s%s%s", f->name, f->value ? " " : "", f->value ? f->value : "");
+        (void)printf("  %-22s %s\n", left, f->help);
+    }
+}
+
+static const struct mr_flag *find_flag(const struct mr_flag *flags, const char *name, size_t len)
+{
+    for (; flags->name; flags++)
+        if (strlen(flags->name) == len && !memcmp(flags->name, name, len))
+            return flags;
+    return NULL;
+}
+
+static int unknown_flag(const struct mr_verb *v, const struct mr_flag *flags, const char *given)
+{
+    const char *names[FLAGS_MAX];
+    char see[64];
+    size_t count = 0;
+    for (; flags->name && count < FLAGS_MAX - 1; flags++)
+        names[count++] = flags->name;
+    names[count++] = "help";
+    (void)snprintf(see, sizeof see, "millrace %s --help", v->name);
+    const char *near = mr_nearest(mr_slice_of(given), names, count);
+    if (near)
+        mr_cli_say("millrace %s: unknown option '--%s'; did you mean '--%s'?", v->name, given, near);
+    else
+        mr_cli_say("millrace %s: unknown option '--%s'; `%s` lists them", v->name, given, see);
+    return MR_EXIT_USAGE;
+}
+
+bool mr_cli_options(const struct mr_verb *v, const struct mr_flag *flags, int argc, char **argv,
+                    const char **files, size_t files_max, size_t *file_count, int *code)
+{
+    bool only_files = false;
+    *file_count = 0;
+    *code = MR_EXIT_USAGE;
+    for (int i = 0; i < argc; i++) {
+        const char *a = argv[i];
+        if (!only_files && !strcmp(a, "--")) {
+            only_files = true;
+            continue;
+        }
+        if (!only_files && (!strcmp(a, "--help") || !strcmp(a, "-h"))) {
+            verb_help(v, flags);
+            *code = MR_EXIT_OK;
+            return false;
+        }
+        if (only_files || a[0] != '-' || a[1] == '\0') {
+            if (*file_count == files_max) {
+                if (files_max == 0)
+                    mr_cli_say("millrace %s: '%s' is too much; usage: millrace %s", v->name, a, v->usage);
+                else
+                    mr_cli_say("millrace %s: more than %zu arguments", v->name, files_max);
+                return false;
+            }
+            files[(*file_count)++] = a;
+            continue;
+        }
+        const char *name = a + (a[1] == '-' ? 2 : 1), *equals = strchr(name, '=');
+        const struct mr_flag *f = find_flag(flags, name, equals ? (size_t)(equals - name) : strlen(name));
+        if (!f) {
+            *code = unknown_flag(v, flags, name);
+            return false;
+        }
+        if (!f->value && equals) {
+            mr_cli_say("millrace %s: option '--%s' takes no value", v->name, f->name);
+            return false;
+        }
+        if (!f->value) {
+            *f->on = true;
+        } else if (equals) {
+            *f->text = equals + 1;
+        } else if (i + 1 < argc) {
+            *f->text = argv[++i];
+        } else {
+            mr_cli_say("millrace %s: option '--%s' needs a value: --%s %s", v->name, f->name, f->name,
+                       f->value);
+            return false;
+        }
+    }
+    *code = MR_EXIT_OK;
+    return true;
+}
+
+bool mr_cli_need_files(const struct mr_verb *v, size_t count)
+{
+    if (count)
+        return true;
+    mr_cli_say("millrace %s: no file given; usage: millrace %s", v->name, v->usage);
+    return false;
+}
+
+/* ------------------------------------------------------------------ components */
+
+static void told(void *arg, const struct mr_err *err)
+{
+    (void)arg;
+    mr_cli_say("millrace: warning: %s", err->text);
+}
+
+/* Beside the program first (a build), then where a package puts them. */
+static void load_plugins(struct mr_catalog *c)
+{
+    char exe[PATH_MAX], dir[PATH_MAX + 64];
+    const char *given = getenv("MILLRACE_PLUGINS");
+    if (given && *given) {
+        mr_catalog_load_dir(c, given, told, NULL);
+        return;
+    }
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n <= 0)
+        return;
+    exe[n] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash)
+        *slash = '\0';
+    (void)snprintf(dir, sizeof dir, "%s/plugins", exe);
+    if (access(dir, R_OK) != 0)
+        (void)snprintf(dir, sizeof dir, "%s/../lib/millrace/plugins", exe);
+    mr_catalog_load_dir(c, dir, told, NULL);
+}
+
+static int is_lua(const struct dirent *d)
+{
+    size_t n = strlen(d->d_name);
+    return n > 4 && d->d_name[0] != '.' && !strcmp(d->d_name + n - 4, ".lua");
+}
+
+static void load_scripts(struct mr_catalog *c, const char *dir)
+{
+    struct dirent **names;
+    int n = scandir(dir, &names, is_lua, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        struct mr_err err = {0};
+        (void)snprintf(path, sizeof path, "%.2048s/%s", dir, names[i]->d_name);
+        mr_code rc = mr_catalog_load_lua(c, path, &err);
+        if (rc != MR_OK && rc != MR_END)
+            mr_cli_say("millrace: warning: %s", err.text);
+        free(names[i]);
+    }
+    if (n >= 0)
+        free(names);
+}
+
+/* Folders that hold the files, once each, "scripts" left out: that one is loaded anyway. */
+static void load_beside(struct mr_catalog *c, const char *const *files, size_t count)
+{
+    char seen[MR_CLI_FILES_MAX][256];
+    size_t known = 0;
+    for (size_t i = 0; i < count && i < MR_CLI_FILES_MAX; i++) {
+        const char *slash = strrchr(files[i], '/');
+        size_t len = slash ? (size_t)(slash - files[i]) : 1;
+        if (len >= sizeof seen[0] || len == 0)
+            continue;
+        memcpy(seen[known], slash ? files[i] : ".", len);
+        seen[known][len] = '\0';
+        bool again = !strcmp(seen[known], "scripts");
+        for (size_t k = 0; k < known; k++)
+            again = again || !strcmp(seen[k], seen[known]);
+        if (!again)
+            load_scripts(c, seen[known++]);
+    }
+}
+
+mr_code mr_cli_catalog(const char *plugins_dir, const char *const *files, size_t file_count,
+                       struct mr_catalog **out, struct mr_err *err)
+{
+    mr_code rc = mr_catalog_new(out, err);
+    if (rc)
+        return rc;
+    if ((rc = mr_pipeline_components(*out, err))) {
+        mr_catalog_free(*out);
+        *out = NULL;
+        return rc;
+    }
+    load_plugins(*out);
+    if (plugins_dir)
+        mr_catalog_load_dir(*out, plugins_dir, told, NULL);
+    load_scripts(*out, "scripts");
+    load_beside(*out, files, file_count);
+    return MR_OK;
+}
+
+/* ------------------------------------------------------------------ plans */
+
+int mr_cli_plan_load(struct mr_cli_plan *p, const char *plugins_dir, const char *const *files, size_t count,
+                     unsigned flags)
+{
+    struct mr_err err = {0};
+    struct mr_config_file list[MR_CLI_FILES_MAX];
+    *p = (struct mr_cli_plan){0};
+    mr_heap_arena_init(&p->arena, 64 << 10, 0, MR_CONFIG_ARENA_BYTES);
+    if (mr_cli_catalog(plugins_dir, files, count, &p->catalog, &err)) {
+        mr_cli_error(&err);
+        return MR_EXIT_FAILED;
+    }
+    for (size_t i = 0; i < count; i++)
+        list[i] = (struct mr_config_file){.name = files[i]};
+    mr_code rc = mr_config_load(list, count, p->catalog, flags, &p->arena, &p->diags, &p->config);
+    return rc ? MR_EXIT_USAGE : MR_EXIT_OK;
+}
+
+void mr_cli_plan_fini(struct mr_cli_plan *p)
+{
+    mr_diags_fini(&p->diags);
+    mr_heap_arena_fini(&p->arena);
+    mr_catalog_free(p->catalog);
+}
+
+/* ------------------------------------------------------------------ the process */
+
+void mr_cli_settle_process(void)
+{
+    struct rlimit files;
+    uint64_t seed = 0;
+    (void)mallopt(M_ARENA_MAX, ARENAS_MAX); /* an arena a thread would hold memory that nobody uses */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max; /* each open partition holds a few */
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (getrandom(&seed, sizeof seed, 0) == sizeof seed)
+        mr_map_seed(seed);
+}
