@@ -201,7 +201,8 @@ end
 local function message_of(api, lines, direction)
     local name = api.name .. (direction and "_" .. direction or "")
     where = api.file .. ": " .. name
-    local message = { name = name, where = where, min = api.min, max = api.max, flexible = api.flexible, structs = {} }
+    local message = { name = name, where = where, structs = {},
+                      min = api.min, max = api.max, flexible = api.flexible }
     local root = { name = name, c_name = "mr_" .. name, message_c = "mr_" .. name, id = name }
     parse_struct(root, lines or complain("is missing"), message, 1)
     message.root = root

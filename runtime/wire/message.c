@@ -760,9 +760,10 @@ bool mr_request_header_write(struct mr_buf *out, const struct mr_api *api, int16
     mr_be32_put(p + 4, (uint32_t)correlation_id);
     mr_be16_put(p + 8, client_id.p ? (uint16_t)client_id.len : UINT16_MAX);
     p += 10;
-    if (client_id.len)
+    if (client_id.p) {
         memcpy(p, client_id.p, client_id.len);
-    p += client_id.len;
+        p += client_id.len;
+    }
     if (version >= api->flexible)
         *p++ = 0; /* no tagged fields */
     out->len = (size_t)((char *)p - out->p);
