@@ -19,7 +19,12 @@
 #include "base/mem.h"
 #include "wire/bytes.h"
 
-enum { ZSTD_LEVEL = 3, GZIP_WINDOW = 15 + 16, INFLATE_STEP_MIN = 16 * 1024 };
+enum {
+    ZSTD_LEVEL = 3,
+    GZIP_WINDOW = 15 + 16,
+    INFLATE_STEP_MIN = 16 * 1024,
+    ZSTD_KEEP_MAX = 16 << 20, /* bytes: a frame may ask for a window of 128 MiB; nobody keeps that for it */
+};
 
 struct bench {
     z_stream inflate, deflate;
@@ -202,12 +207,9 @@ static mr_code inflate_lz4(struct mr_slice in, struct mr_buf *out, size_t limit,
     return out->len > limit ? too_much(err, limit) : MR_OK;
 }
 
-static mr_code inflate_zstd(struct mr_slice in, struct mr_buf *out, size_t limit, struct mr_err *err)
+static mr_code inflate_zstd_frames(ZSTD_DCtx *zstd, struct mr_slice in, struct mr_buf *out, size_t limit,
+                                   struct mr_err *err)
 {
-    struct bench *b = bench_of_thread();
-    if (!b || (!b->zstd_in && !(b->zstd_in = ZSTD_createDCtx())))
-        return no_memory(err, "zstd");
-    (void)ZSTD_DCtx_reset(b->zstd_in, ZSTD_reset_session_only);
     unsigned long long size = ZSTD_getFrameContentSize(in.p, in.len);
     if (size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR) {
         if (size > limit)
@@ -225,7 +227,7 @@ static mr_code inflate_zstd(struct mr_slice in, struct mr_buf *out, size_t limit
         if (rc)
             return rc;
         ZSTD_outBuffer to = {out->p + out->len, room, 0};
-        hint = ZSTD_decompressStream(b->zstd_in, &to, &from);
+        hint = ZSTD_decompressStream(zstd, &to, &from);
         if (ZSTD_isError(hint))
             return damaged(err, "zstd", ZSTD_getErrorName(hint));
         if (hint != 0 && to.pos == 0 && from.pos == was)
@@ -233,6 +235,20 @@ static mr_code inflate_zstd(struct mr_slice in, struct mr_buf *out, size_t limit
         out->len += to.pos;
     }
     return out->len > limit ? too_much(err, limit) : MR_OK;
+}
+
+static mr_code inflate_zstd(struct mr_slice in, struct mr_buf *out, size_t limit, struct mr_err *err)
+{
+    struct bench *b = bench_of_thread();
+    if (!b || (!b->zstd_in && !(b->zstd_in = ZSTD_createDCtx())))
+        return no_memory(err, "zstd");
+    (void)ZSTD_DCtx_reset(b->zstd_in, ZSTD_reset_session_only);
+    mr_code rc = inflate_zstd_frames(b->zstd_in, in, out, limit, err);
+    if (ZSTD_sizeof_DCtx(b->zstd_in) > ZSTD_KEEP_MAX) {
+        (void)ZSTD_freeDCtx(b->zstd_in);
+        b->zstd_in = NULL;
+    }
+    return rc;
 }
 
 mr_code mr_codec_inflate(enum mr_codec codec, struct mr_slice in, struct mr_buf *out, size_t limit,
@@ -259,16 +275,17 @@ mr_code mr_codec_inflate(enum mr_codec codec, struct mr_slice in, struct mr_buf 
 }
 
 /* The deflaters write at most `cap` bytes to `to`, answer how many, 0 for "no memory". */
-static size_t deflate_gzip(struct bench *b, const char *in, size_t len, char *to, size_t cap)
+static bool deflate_gzip_begin(struct bench *b)
 {
-    z_stream *z = &b->deflate;
-    if (!b->deflate_on) {
-        if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-            return 0;
-        b->deflate_on = true;
-    } else if (deflateReset(z) != Z_OK) {
-        return 0;
-    }
+    if (b->deflate_on)
+        return deflateReset(&b->deflate) == Z_OK;
+    b->deflate_on = deflateInit2(&b->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8,
+                                 Z_DEFAULT_STRATEGY) == Z_OK;
+    return b->deflate_on;
+}
+
+static size_t deflate_gzip(z_stream *z, const char *in, size_t len, char *to, size_t cap)
+{
     z->next_in = (z_const Bytef *)(uintptr_t)in;
     z->avail_in = (uInt)len;
     z->next_out = (Bytef *)to;
@@ -302,7 +319,9 @@ mr_code mr_codec_deflate_tail(enum mr_codec codec, struct mr_buf *out, size_t fr
         return no_memory(err, "record");
     switch (codec) {
     case MR_CODEC_GZIP:
-        cap = len + len / 1000 + 64; /* stored blocks, header and trailer */
+        if (!deflate_gzip_begin(b))
+            return no_memory(err, "gzip");
+        cap = deflateBound(&b->deflate, len);
         break;
     case MR_CODEC_SNAPPY:
         cap = snappy_max_compressed_length(len);
@@ -322,7 +341,7 @@ mr_code mr_codec_deflate_tail(enum mr_codec codec, struct mr_buf *out, size_t fr
     const char *in = out->p + from;
     char *to = out->p + out->len;
     if (codec == MR_CODEC_GZIP)
-        got = deflate_gzip(b, in, len, to, cap);
+        got = deflate_gzip(&b->deflate, in, len, to, cap);
     else if (codec == MR_CODEC_SNAPPY)
         got = snappy_compress(in, len, to, &cap) == SNAPPY_OK ? cap : 0;
     else if (codec == MR_CODEC_LZ4)

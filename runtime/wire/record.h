@@ -1,4 +1,4 @@
-/* record.h - record batches (Kafka's magic 2): build, check, walk. Pure; format in docs/architecture.md.
+/* record.h - record batches (Kafka's magic 2): build, check, walk. Pure. The layout is drawn in record.c.
  *
  * Offsets inside a batch are relative; mr_log patches the base offset in place (outside of the CRC).
  */

@@ -226,6 +226,38 @@ static void a_codec_that_does_not_pay_is_left_out(void **state)
     }
 }
 
+static void noise_goes_through_every_codec(void **state)
+{
+    (void)state;
+    enum { BYTES = 300000 };
+    char *noise = malloc(BYTES);
+    struct mr_prng r;
+    assert_non_null(noise);
+    mr_prng_seed(&r, 1);
+    for (size_t i = 0; i < BYTES; i++)
+        noise[i] = (char)mr_prng_next(&r);
+    for (int codec = MR_CODEC_NONE; codec <= MR_CODEC_ZSTD; codec++) {
+        struct mr_buf out = {0}, scratch = {0};
+        struct mr_slice v = {noise, BYTES};
+        struct mr_record_build b;
+        struct mr_record_walk w;
+        struct mr_record rec;
+        struct mr_err err;
+        mr_record_build_begin(&b, &out);
+        assert_true(mr_record_build_add(&b, 1, NULL, &v, NULL, 0));
+        assert_true(mr_record_build_add(&b, 1, NULL, &v, NULL, 0)); /* only a far-sighted codec gains */
+        assert_int_equal(mr_record_build_end(&b, (enum mr_codec)codec, -1, -1, -1, &err), MR_OK);
+        assert_int_equal(mr_record_walk_begin(&w, slice_of_buf(&out), &scratch, INFLATE_MAX, &err), MR_OK);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(mr_record_walk_next(&w, &rec, &err), MR_OK);
+            assert_bytes(rec.value, v);
+        }
+        mr_buf_fini(&out);
+        mr_buf_fini(&scratch);
+    }
+    free(noise);
+}
+
 static void compaction_keeps_offsets_and_headers(void **state)
 {
     (void)state;
@@ -478,6 +510,8 @@ static struct mr_buf bomb_of(int codec)
     } else if (codec == MR_CODEC_ZSTD) {
         ZSTD_CCtx *c = ZSTD_createCCtx(); /* streamed: no content size to warn of it */
         assert_non_null(c);
+        assert_false(
+            ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, 27))); /* as level 22 asks for */
         ZSTD_inBuffer in = {zeros, BOMB, 0};
         ZSTD_outBuffer to = {b.p, b.cap, 0};
         assert_false(ZSTD_isError(ZSTD_compressStream2(c, &to, &in, ZSTD_e_continue)));
@@ -643,6 +677,7 @@ int main(void)
         cmocka_unit_test(append_time_replaces_every_timestamp_and_mends_the_crc),
         cmocka_unit_test(what_every_codec_packs_is_walked_again),
         cmocka_unit_test(a_codec_that_does_not_pay_is_left_out),
+        cmocka_unit_test(noise_goes_through_every_codec),
         cmocka_unit_test(compaction_keeps_offsets_and_headers),
         cmocka_unit_test(threads_pack_at_the_same_time),
         cmocka_unit_test(any_allocation_may_fail),
