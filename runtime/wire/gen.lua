@@ -288,12 +288,26 @@ local function print_struct(struct)
     h("")
 end
 
-local function print_functions(m)
-    local n = m.root.c_name
+-- every struct but the shared ones has a shape of its own name, and an init
+local function print_inits(struct)
+    for _, f in ipairs(struct.fields) do
+        if f.of and not f.of.shared then print_inits(f.of) end
+    end
+    local n = struct.c_name
+    h("extern const struct mr_shape %s_shape;", n)
     h("static inline void %s_init(struct %s *m)", n, n)
     h("{")
     h("    mr_message_init(&%s_shape, m);", n)
     h("}")
+end
+
+local function shape_name(struct)
+    return (struct.shared and struct.id or struct.c_name) .. "_shape"
+end
+
+local function print_functions(m)
+    local n = m.root.c_name
+    print_inits(m.root)
     h("static inline mr_code %s_read(struct mr_slice *in, int16_t version, struct mr_arena *arena,", n)
     h("                              struct %s *out, struct mr_err *err)", n)
     h("{")
@@ -328,15 +342,14 @@ local function print_tables(struct, m)
         c("static const struct mr_field %s_fields[] = {", struct.id)
         for _, f in ipairs(struct.fields) do
             c('    {"%s", %s, %s, offsetof(struct %s, %s), %s, MR_FIELD_%s, %s, %s, %s, %d, %d, %d, %d, %d},',
-                f.name, f.of and "&" .. f.of.id .. "_shape" or "NULL", c_int(f.default), struct.c_name, f.name,
-                f.array and ("offsetof(struct %s, %s_count)"):format(struct.c_name, f.name) or "0",
+                f.name, f.of and "&" .. shape_name(f.of) or "NULL", c_int(f.default), struct.c_name,
+                f.name, f.array and ("offsetof(struct %s, %s_count)"):format(struct.c_name, f.name) or "0",
                 f.of and "STRUCT" or f.type:upper(), tostring(f.array), tostring(f.pointer),
                 tostring(f.default == "null"), f.from, f.to, f.null_from, f.null_to, f.tag)
         end
         c("};")
     end
-    local root = struct == m.root
-    c("%sconst struct mr_shape %s_shape = {", root and "" or "static ", root and struct.c_name or struct.id)
+    c("%sconst struct mr_shape %s = {", struct.shared and "static " or "", shape_name(struct))
     c('    "%s", %s, %s_least, %d, %d, sizeof(struct %s), %d, %d, %d};', struct.name,
         #struct.fields > 0 and struct.id .. "_fields" or "NULL", struct.id, #struct.fields, tagged_at,
         struct.c_name, m.min, m.max, m.flexible)
@@ -363,7 +376,6 @@ c('#include "wire/message.h"')
 c("")
 local function print_message(m)
     where = m.where
-    h("extern const struct mr_shape mr_%s_shape;", m.name)
     print_struct(m.root)
     print_functions(m)
     print_tables(m.root, m)

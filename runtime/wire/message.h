@@ -8,7 +8,9 @@
  *     mr_metadata_request_write(out, version, &m, err)
  *
  * and into tables of fields that the one reader and the one writer here walk. Why tables and not a function
- * per version: see message.c.
+ * per version: see message.c. The structs inside have an init too (mr_fetch_response_partition_init): one
+ * that is only zeroed says, for instance, that the leader is node 0 where its default says that nothing is
+ * known.
  *
  * How fields look in C. Names are Kafka's, in small letters with underscores.
  *   integers, bool, double   as they are

@@ -612,6 +612,34 @@ static void holes_are_where_the_records_belong(void **state)
     }
 }
 
+static void structs_inside_begin_with_their_defaults(void **state)
+{
+    (void)state;
+    struct mr_fetch_response_partition p;
+    memset(&p, 0xa5, sizeof p);
+    mr_fetch_response_partition_init(&p);
+    assert_int_equal(p.error_code, 0);
+    assert_int_equal(p.current_leader.leader_id, -1);
+    assert_int_equal(p.preferred_read_replica, -1);
+    assert_int_equal(p.aborted_transactions_count, 0);
+
+    /* so that none of them is on the wire: an empty section of tagged fields ends the partition */
+    struct mr_buf out = {0};
+    struct mr_fetch_response m;
+    struct mr_fetch_response_topic topic;
+    struct mr_err err;
+    mr_fetch_response_init(&m);
+    mr_fetch_response_topic_init(&topic);
+    m.responses = &topic;
+    m.responses_count = 1;
+    topic.partitions = &p;
+    topic.partitions_count = 1;
+    assert_int_equal(mr_fetch_response_write(&out, 12, &m, &err), MR_OK);
+    assert_memory_equal(out.p + out.len - 4, "\1\0\0\0",
+                        4); /* no records; partition, topic and top: no tags */
+    mr_buf_fini(&out);
+}
+
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
@@ -664,6 +692,7 @@ int main(void)
         cmocka_unit_test(an_error_names_the_element),
         cmocka_unit_test(null_where_none_may_be_is_refused_both_ways),
         cmocka_unit_test(a_string_too_long_is_refused_and_nothing_is_left),
+        cmocka_unit_test(structs_inside_begin_with_their_defaults),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(holes_are_where_the_records_belong),
     };
