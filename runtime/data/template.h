@@ -2,6 +2,10 @@
  *
  * {{ a.b }} a field; {{ m.key }} metadata; {{ ts }} the event time, RFC 3339, or with | %Y-%m-%d strftime;
  * {{ path | default "x" }} when missing. "{{{{" is a literal "{{".
+ *
+ * null counts as missing. Strings stand as they are, lists and objects as JSON. A time format is for times,
+ * integers (nanoseconds) and RFC 3339 texts. Fields named ts and m are written ["ts"] and ["m"]. At most 64
+ * pieces.
  */
 #ifndef MR_DATA_TEMPLATE_H
 #define MR_DATA_TEMPLATE_H
