@@ -138,8 +138,6 @@ static void check_options(struct mr_plan *p, const struct mr_config_component *c
     struct mr_owned *owned = NULL;
     bool filled = mr_options_fill(k->options, what, c->options, place, self, &p->a->arena, &owned, p->diags);
     if (filled && k->check && !(p->flags & MR_CONFIG_NO_CHECK)) {
-        struct mr_lua *lua = NULL;
-        (void)lua;
         struct mr_host host = {.ops = &check_ops, .label = c->label};
         struct mr_open open = {.size = sizeof open, .services = mr_services(), .host = &host};
         struct mr_err err;
@@ -294,6 +292,8 @@ void mr_plan_component(struct mr_plan *p, const struct mr_config_pipeline *line,
     out->line = n->line;
     out->column = n->column;
     out->on_error = line->on_error;
+    if (role == OUTPUT && out->on_error == MR_ON_ERROR_KEEP)
+        out->on_error = MR_ON_ERROR_DEAD; /* there is nothing after an output to keep it for */
     out->retry_backoff = 100;
     out->label = mr_plan_printf(p, "%s/%s[%u]", line->name, role_places[role], index);
     if (n->kind == MR_NODE_SCALAR && n->text.len) {

@@ -196,7 +196,7 @@ struct mr_flight *mr_flight_new(struct mr_pipeline *l, struct mr_batch *b)
     }
     f->line = l;
     f->b = b;
-    f->bytes = 0;
+    f->bytes = f->pinned = 0;
     f->ack = NULL;
     f->holds = f->inline_holds;
     f->hold_cap = sizeof f->inline_holds / sizeof *f->inline_holds;
@@ -219,7 +219,7 @@ struct mr_flight *mr_flight_new(struct mr_pipeline *l, struct mr_batch *b)
 void mr_flight_bytes(struct mr_flight *f)
 {
     struct mr_pipeline *l = f->line;
-    size_t now = mr_batch_bytes(f->b);
+    size_t now = mr_batch_bytes(f->b) + f->pinned;
     l->live_bytes = l->live_bytes - f->bytes + now;
     f->bytes = now;
     atomic_store_explicit(&l->n.bytes, (int64_t)l->live_bytes, memory_order_relaxed);

@@ -91,6 +91,7 @@ struct mr_source {
     struct mr_map stored; /* position key -> struct mr_slice *: what the next checkpoint says */
     struct mr_map seen;   /* the same as of the last read: where to go on after an error */
     int64_t lag;          /* -1: cannot tell */
+    size_t pinned;        /* bytes that the batch just read keeps alive outside of its arena */
     void (*feeders_changed)(struct mr_source *s); /* topic sources */
 };
 
@@ -130,6 +131,7 @@ struct mr_flight {
     struct mr_pipeline *line;
     struct mr_batch *b;
     size_t bytes;
+    size_t pinned;      /* of bytes: what the source keeps alive for the batch */
     struct mr_ack *ack; /* of the read it came from; also in holds[0] */
     struct mr_ack **holds;
     struct mr_ack *inline_holds[2];
@@ -195,6 +197,7 @@ struct mr_pipeline {
     /* checkpoint */
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
+    bool last_waits; /* the last checkpoint failed and is tried again */
     char *checkpoint_path;
     struct mr_buf foreign;           /* stored positions of sources that are not in the plan now: kept */
     bool conditional, unconditional; /* outputs with if/else; outputs without */
