@@ -217,12 +217,12 @@ static void read_one(struct mr_source *s)
         return;
     }
     mr_code rc = s->part.c->read(s->part.self, b, &err);
-    if (rc == MR_OK) {
+    if (rc == MR_OK && (b->rows || b->pos_key.len || b->pos.len)) {
         read_events(s, b);
         return;
     }
     mr_batch_free(b);
-    if (rc == MR_AGAIN) {
+    if (rc == MR_AGAIN || rc == MR_OK) { /* OK with nothing at all: a source that should have said so */
         s->ready = false;
         mr_part_rearm(&s->part);
     } else if (rc == MR_END) {

@@ -9,7 +9,6 @@
 #include "pipeline/inside.h"
 #include "pipeline/topic.h"
 #include "pipeline/window.h"
-#include "plugin/lua_host.h"
 #include "world/real.h"
 
 #include <pthread.h>
@@ -17,6 +16,8 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+__attribute__((weak)) void mr_lua_free(struct mr_lua *l);
 
 enum { LANES_MAX = 256, DRAIN_MS = 30000 };
 
@@ -146,7 +147,8 @@ static void line_ended(void *arg, struct mr_pipeline *p, int exit_code)
     mr_assert(l && l->lane->left > 0);
     atomic_store(&l->over, true);
     int was = atomic_load(&r->exit_code); /* 1 before 3 before 0 */
-    while (exit_code && was != 1 && !atomic_compare_exchange_weak(&r->exit_code, &was, exit_code == 1 ? 1 : 3))
+    while (exit_code && was != 1 &&
+           !atomic_compare_exchange_weak(&r->exit_code, &was, exit_code == 1 ? 1 : 3))
         ;
     struct lane *lane = l->lane;
     bool lane_over = --lane->left == 0;
@@ -216,7 +218,8 @@ static mr_code make_lines(struct mr_run *r, struct mr_err *err)
         for (uint32_t k = 0; k < p->to_count; k++)
             needs |= p->to[k].topic != NULL;
         if (needs && !r->o.topics)
-            return mr_fail(err, MR_BADCONF, "pipeline '%s' uses topics and there is no broker in this run", p->name);
+            return mr_fail(err, MR_BADCONF, "pipeline '%s' uses topics and there is no broker in this run",
+                           p->name);
         struct lane *lane = &r->lanes[i % r->lane_count];
         struct mr_lane_env env = {
             .world = lane->world,
@@ -325,7 +328,8 @@ void mr_run_free(struct mr_run *r)
         mr_free(r->lines[i].below);
     }
     for (uint32_t i = 0; i < r->lane_count; i++) {
-        mr_lua_free(r->lanes[i].lua);
+        if (mr_lua_free)
+            mr_lua_free(r->lanes[i].lua);
         mr_real_free(r->lanes[i].world);
     }
     mr_free(r->lanes);
@@ -351,7 +355,8 @@ void mr_run_counts(const struct mr_run *r, uint32_t i, struct mr_run_counts *out
 }
 
 static void part_metrics(const struct mr_part *p,
-                         void (*each)(void *arg, const char *label, const char *metric, int64_t value), void *arg)
+                         void (*each)(void *arg, const char *label, const char *metric, int64_t value),
+                         void *arg)
 {
     for (size_t i = 0; i < MR_METRICS_MAX; i++) {
         const char *name = atomic_load_explicit(&p->metrics[i].name, memory_order_acquire);
