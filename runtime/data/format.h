@@ -14,8 +14,9 @@ struct mr_format {
      * here. */
     const struct mr_option *options;
     size_t self_size;
-    mr_code (*open)(void *self, struct mr_err *err); /* self filled from the options; compile patterns here */
-    void (*close)(void *self);
+    mr_code (*open)(void *self, struct mr_err *err); /* self filled from the options, which stay as long as
+                                                        self; compiles patterns. NULL: nothing to do */
+    void (*close)(void *self);                       /* also after an open that failed; NULL: nothing to do */
     /* Decode the text of column `slot` for every chosen row. `now`: wall clock, for formats without a year.
      * Fields go to top-level columns, or into a new object at the path `into` (p NULL or len 0: top level).
      * A decoded row has given its text away: the column `slot` is MR_MISSING there, unless the format has a

@@ -8,6 +8,10 @@
  *         split by memchr, by the same grammar: split() is compiled twice.
  *
  * The minute of the event time is kept from line to line: most lines share it.
+ *
+ * Cost: 66 ns for a line of 237 bytes, eleven column stores included, on one core of an EPYC (2026-11,
+ * tests/bench/format_bench.c, median of 7). Building values in one register to spare the store buffer was
+ * tried and changed nothing.
  */
 #include "data/format_fields.h"
 

@@ -11,14 +11,6 @@
 
 /* ---------------------------------------------------------------- text */
 
-static uint64_t odd_bytes(uint64_t x) /* not 0: some byte of eight is not plain */
-{
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t quote = x ^ (ones * '"'), slash = x ^ (ones * '\\');
-    uint64_t low = (x - ones * 0x20) & ~x;
-    return (low | x | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high;
-}
-
 #if defined(__SSE2__)
 static inline __m128i odd16(const char *p)
 {
@@ -29,39 +21,22 @@ static inline __m128i odd16(const char *p)
 }
 #endif
 
-bool mr_plain(const char *p, size_t len)
+bool mr_plain_long(const char *p, size_t len)
 {
-    uint64_t a, b = 0;
-    if (len >= 16) {
 #if defined(__SSE2__)
-        __m128i odd = odd16(p + len - 16);
-        for (size_t i = 0; i + 16 <= len; i += 16)
-            odd = _mm_or_si128(odd, odd16(p + i));
-        return _mm_movemask_epi8(odd) == 0;
+    __m128i odd = odd16(p + len - 16);
+    for (size_t i = 0; i + 16 <= len; i += 16)
+        odd = _mm_or_si128(odd, odd16(p + i));
+    return _mm_movemask_epi8(odd) == 0;
 #else
-        for (; len > 16; p += 8, len -= 8) {
-            memcpy(&a, p, 8);
-            if (odd_bytes(a))
-                return false;
-        }
+    uint64_t x, odd = 0;
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        memcpy(&x, p + i, 8);
+        odd |= mr_odd_bytes(x);
+    }
+    memcpy(&x, p + len - 8, 8);
+    return (odd | mr_odd_bytes(x)) == 0;
 #endif
-    }
-    if (len >= 8) {
-        memcpy(&a, p, 8);
-        memcpy(&b, p + len - 8, 8);
-        return (odd_bytes(a) | odd_bytes(b)) == 0;
-    }
-    a = 0x2020202020202020u;
-    if (len >= 4) {
-        uint32_t head, tail;
-        memcpy(&head, p, 4);
-        memcpy(&tail, p + len - 4, 4);
-        a = (uint64_t)head << 32 | tail;
-    } else {
-        for (size_t i = 0; i < len; i++)
-            a = a << 8 | (unsigned char)p[i];
-    }
-    return odd_bytes(a) == 0;
 }
 
 static const char *tag_name(enum mr_tag tag)

@@ -20,13 +20,53 @@ extern const struct mr_format mr_format_json, mr_format_combined, mr_format_comm
 
 /* ---------------------------------------------------------------- text */
 
-/* Nothing that JSON must escape, and all of it ASCII: 16 bytes at a time. */
-bool mr_plain(const char *p, size_t len);
+bool mr_plain_long(const char *p, size_t len); /* len >= 16 */
 
+static inline uint64_t mr_odd_bytes(uint64_t x) /* not 0: some byte of eight is not plain */
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = x ^ (ones * '"'), slash = x ^ (ones * '\\');
+    uint64_t low = (x - ones * 0x20) & ~x;
+    return (low | x | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high;
+}
+
+/* Nothing that JSON must escape, and all of it ASCII: 8 or 16 bytes at a time. */
+static inline bool mr_plain(const char *p, size_t len)
+{
+    uint64_t a = 0x2020202020202020u, b;
+    if (len >= 16)
+        return mr_plain_long(p, len);
+    if (len >= 8) {
+        memcpy(&a, p, 8);
+        memcpy(&b, p + len - 8, 8);
+        return (mr_odd_bytes(a) | mr_odd_bytes(b)) == 0;
+    }
+    if (len >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, p, 4);
+        memcpy(&tail, p + len - 4, 4);
+        return mr_odd_bytes((uint64_t)head << 32 | tail) == 0;
+    }
+    for (size_t i = 0; i < len; i++)
+        a = a << 8 | (unsigned char)p[i];
+    return mr_odd_bytes(a) == 0;
+}
+
+/* Made in one register and stored whole: a value stored in pieces and then copied whole makes the processor
+ * wait for the pieces to land (logfmt: 200 ns a line with pieces, 163 without; combined does not care). */
 static inline struct mr_value mr_text_value(const char *p, size_t len, bool plain)
 {
+#if defined(__x86_64__)
+    typedef uint64_t mr_halves __attribute__((vector_size(16)));
+    const mr_halves halves = {MR_STRING | (plain ? (uint64_t)MR_HINT_PLAIN << 8 : 0) | (uint64_t)len << 32,
+                              (uint64_t)(uintptr_t)p};
+    struct mr_value v;
+    memcpy(&v, &halves, sizeof v);
+    return v;
+#else
     return (struct mr_value){
         .tag = MR_STRING, .hint = plain ? MR_HINT_PLAIN : 0, .len = (uint32_t)len, .u.s = p};
+#endif
 }
 static inline struct mr_value mr_text_value_of(const char *p, size_t len)
 {
@@ -44,7 +84,9 @@ static inline bool mr_text_take(struct mr_batch *b, struct mr_value *column, uin
         *text = mr_value_text(v);
     else if (!mr_text_slow(b, v, row, text))
         return false;
-    if (text->len && text->p[text->len - 1] == '\r')
+    if (text->len == 0)
+        text->p = ""; /* no arithmetic on NULL further on */
+    else if (text->p[text->len - 1] == '\r')
         text->len--;
     return true;
 }

@@ -1,5 +1,6 @@
 /* format_logfmt.c - name=value name="quoted value" word
  *
+ * Cost: 163 ns for 11 pairs in 317 bytes, 9 of them quoted (2026-11, tests/bench/format_bench.c).
  * Law: a name is any run of bytes but blanks, '=' and '"'; everything else follows from that.
  */
 #include "data/format_fields.h"

@@ -4,6 +4,7 @@
  * RFC 5424   <PRI>1 TIME HOST APP PROCID MSGID SD MESSAGE      exact: what does not fit is rejected
  * RFC 3164   <PRI>TIME HOST TAG[PID]: MESSAGE                  forgiving: each part may be missing
  *
+ * Cost: 63 ns for an RFC 3164 line of 109 bytes (2026-11, tests/bench/format_bench.c).
  * Laws:
  *   S1  3164 rejects nothing but an empty text: what is not understood is part of the message
  *   S2  a time without a year lies in the year that brings it nearest to now

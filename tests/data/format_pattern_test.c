@@ -217,6 +217,9 @@ static struct {
     {"grok", "{\"pattern\":\"%{WORD}\"}", "pattern", "has no field", 0},
     {"grok", "{\"pattern\":\"%{WORD:a}\",\"definitions\":{\"A\":3}}", "definitions", "not a string", 0},
     {"csv", "{\"delimiter\":\"::\"}", "delimiter", "'::' is no delimiter", 0},
+    {"csv", "{\"columns\":[\"price\"],\"types\":{\"prize\":\"int\"}}", "types", "did you mean 'price'?", 0},
+    {"csv", "{\"columns\":[\"a\"],\"time\":{\"field\":\"bcd\",\"format\":\"unix\"}}", "time",
+     "no column is named 'bcd'", 0},
     {"csv", "{\"types\":{\"a\":3}}", "types", "an int", 0},
     {"syslog", "{\"offset\":\"+2\"}", "offset", "no offset from UTC", 0},
 };

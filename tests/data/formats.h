@@ -48,15 +48,14 @@ static inline void fill_option(struct decoder *d, const struct mr_option *o, con
             i++;
         mr_assert(o->choices[i]);
         *(int *)to = i;
-    } else if (o->type == MR_OPT_STRINGS) {
+    } else {
+        mr_assert(o->type == MR_OPT_STRINGS); /* formats use no other types */
         uint32_t n = v->tag == MR_LIST ? v->len : 1;
         struct mr_slice *s = (struct mr_slice *)mr_arena_take(&d->mem.arena, (n + 1) * sizeof *s);
         mr_assert(s);
         for (uint32_t i = 0; i < n; i++)
             s[i] = mr_value_text(v->tag == MR_LIST ? &v->u.list[i] : v);
         *(struct mr_strings *)to = (struct mr_strings){n, s};
-    } else {
-        mr_assert(!"an option type that formats do not use");
     }
 }
 
