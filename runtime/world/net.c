@@ -191,6 +191,9 @@ mr_code mr_conn_send(struct mr_conn *c, const struct mr_part *parts, size_t coun
     job->arg = arg;
     job->count = count - p.at;
     memcpy(job->parts, copy + p.at, job->count * sizeof *parts);
+    for (size_t i = 0; i < job->count; i++)
+        if (job->parts[i].file)
+            (void)mr_file_hold(job->parts[i].file);
     *c->jobs_end = job;
     c->jobs_end = &job->next;
     c->queued += len;
@@ -208,9 +211,15 @@ static void finish_jobs(struct mr_conn *c, struct job *job)
     (void)c;
     while (job) {
         struct job *next = job->next;
-        if (job->done)
-            job->done(job->arg, job->rc, job->sys); /* N2 */
+        mr_done_fn done = job->done;
+        void *arg = job->arg;
+        mr_code rc = job->rc;
+        int sys = job->sys;
+        for (size_t i = 0; i < job->count; i++)
+            mr_file_close(job->parts[i].file);
         mr_free(job);
+        if (done)
+            done(arg, rc, sys); /* N2 */
         job = next;
     }
 }

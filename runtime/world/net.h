@@ -56,12 +56,12 @@ struct mr_part {
     size_t len;
 };
 /* Sends the parts in order, after what is waiting already.
- *   parts  copied; the bytes and files they name are [borrow] until done
- * MR_OK       all went into the socket: done is not called
- * MR_PENDING  done(arg, rc, sys) follows: MR_OK, MR_GONE (broken; `closed` follows), MR_IO (the file could
- * not be read or is too short: the connection is broken on purpose), MR_CANCELLED (mr_conn_close came first)
- * MR_GONE     broken already; done is not called, `closed` has come or follows
- * MR_LIMIT    more than MR_NET_QUEUED_MAX or MR_NET_PARTS_MAX; nothing was taken */
+ *   parts  copied; the bytes they name are [borrow] until done, the files are held and may be closed
+ * meanwhile MR_OK       all went into the socket: done is not called MR_PENDING  done(arg, rc, sys) follows:
+ * MR_OK, MR_GONE (broken; `closed` follows), MR_IO (the file could not be read or is too short: the
+ * connection is broken on purpose), MR_CANCELLED (mr_conn_close came first) MR_GONE     broken already; done
+ * is not called, `closed` has come or follows MR_LIMIT    more than MR_NET_QUEUED_MAX or MR_NET_PARTS_MAX;
+ * nothing was taken */
 mr_code mr_conn_send(struct mr_conn *c, const struct mr_part *parts, size_t count, mr_done_fn done,
                      void *arg);
 size_t mr_conn_queued(const struct mr_conn *c); /* bytes that wait */

@@ -204,6 +204,8 @@ static const struct mr_world_ops ops = {
     .rmdir = mr_real_rmdir,
     .dir_sync = mr_real_dir_sync,
     .list = mr_real_list,
+    .dir_sync_later = mr_real_dir_sync_later,
+    .hold = mr_real_hold,
 };
 
 struct real *mr_real_of(struct mr_world *w)

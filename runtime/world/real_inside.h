@@ -5,6 +5,7 @@
 #include "world/real.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 struct posted {
@@ -39,8 +40,7 @@ struct real {
 struct real_file {
     struct mr_file file; /* first */
     int fd;
-    unsigned syncs; /* running in workers: the descriptor stays open for them */
-    bool closed;
+    atomic_uint owners; /* who opened it, who holds it, syncs that run */
     char path[];
 };
 
@@ -57,6 +57,8 @@ mr_code mr_real_truncate(struct mr_file *f, int64_t size, struct mr_err *err);
 mr_code mr_real_size(struct mr_file *f, int64_t *out, struct mr_err *err);
 mr_code mr_real_sync(struct mr_file *f, struct mr_err *err);
 void mr_real_sync_later(struct mr_world *w, struct mr_file *f, mr_done_fn done, void *arg);
+void mr_real_hold(struct mr_file *f);
+void mr_real_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 int mr_real_fd(struct mr_file *f);
 mr_code mr_real_stat(struct mr_world *w, const char *path, struct mr_stat *out, struct mr_err *err);
 mr_code mr_real_rename(struct mr_world *w, const char *from, const char *to, struct mr_err *err);

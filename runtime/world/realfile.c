@@ -65,18 +65,23 @@ mr_code mr_real_open(struct mr_world *w, const char *path, int flags, struct mr_
     }
     f->file.world = w;
     f->fd = fd;
+    atomic_init(&f->owners, 1);
     memcpy(f->path, path, len + 1);
     *out = &f->file;
     return MR_OK;
+}
+
+void mr_real_hold(struct mr_file *file)
+{
+    (void)atomic_fetch_add(&real_of(file)->owners, 1);
 }
 
 void mr_real_close(struct mr_world *w, struct mr_file *file)
 {
     struct real_file *f = real_of(file);
     (void)w;
-    f->closed = true;
-    if (f->syncs)
-        return;         /* sync_done closes it */
+    if (atomic_fetch_sub(&f->owners, 1) != 1)
+        return;
     (void)close(f->fd); /* whoever cares about the bytes has synced */
     mr_free(f);
 }
@@ -153,16 +158,33 @@ mr_code mr_real_sync(struct mr_file *file, struct mr_err *err)
 
 struct sync_job {
     uv_work_t work;
-    struct real_file *file;
+    struct mr_file *file; /* [held], or NULL: the directory */
     int sys;
     mr_done_fn done;
     void *arg;
+    char path[];
 };
+
+static int sync_dir(const char *path)
+{
+    int fd, rc;
+    do
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return errno;
+    do
+        rc = fsync(fd);
+    while (rc < 0 && errno == EINTR);
+    int sys = rc == 0 ? 0 : errno;
+    (void)close(fd);
+    return sys;
+}
 
 static void sync_work(uv_work_t *work)
 {
     struct sync_job *job = work->data;
-    job->sys = sync_fd(job->file->fd);
+    job->sys = job->file ? sync_fd(real_of(job->file)->fd) : sync_dir(job->path);
 }
 
 static void sync_done(uv_work_t *work, int status)
@@ -171,23 +193,31 @@ static void sync_done(uv_work_t *work, int status)
     mr_done_fn done = job->done;
     void *arg = job->arg;
     int sys = status == UV_ECANCELED ? ECANCELED : job->sys;
-    job->file->syncs--;
-    if (job->file->closed)
-        mr_real_close(NULL, &job->file->file);
+    mr_file_close(job->file);
     mr_free(job);
     done(arg, code_of(sys), sys);
 }
 
-void mr_real_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
+static void sync_later(struct mr_world *w, struct mr_file *file, const char *path, mr_done_fn done, void *arg)
 {
-    struct real *r = mr_real_of(w);
-    struct sync_job *job = mr_need(sizeof *job); /* an answer must come, so this must not fail */
+    size_t len = strlen(path);
+    struct sync_job *job = mr_need(sizeof *job + len + 1); /* an answer must come, so this must not fail */
     job->work.data = job;
-    job->file = real_of(file);
-    job->file->syncs++;
+    job->file = file ? mr_file_hold(file) : NULL;
     job->done = done;
     job->arg = arg;
-    mr_assert(uv_queue_work(&r->loop, &job->work, sync_work, sync_done) == 0);
+    memcpy(job->path, path, len + 1);
+    mr_assert(uv_queue_work(&mr_real_of(w)->loop, &job->work, sync_work, sync_done) == 0);
+}
+
+void mr_real_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
+{
+    sync_later(w, file, "", done, arg);
+}
+
+void mr_real_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
+{
+    sync_later(w, NULL, path, done, arg);
 }
 
 int mr_real_fd(struct mr_file *file)
@@ -239,19 +269,9 @@ mr_code mr_real_rmdir(struct mr_world *w, const char *path, struct mr_err *err)
 
 mr_code mr_real_dir_sync(struct mr_world *w, const char *path, struct mr_err *err)
 {
-    int fd, rc;
+    int sys = sync_dir(path);
     (void)w;
-    do
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
-    if (fd < 0)
-        return mr_real_fail(err, errno, "open directory", path);
-    do
-        rc = fsync(fd);
-    while (rc < 0 && errno == EINTR);
-    int sys = errno;
-    (void)close(fd);
-    return rc == 0 ? MR_OK : mr_real_fail(err, sys, "sync directory", path);
+    return sys == 0 ? MR_OK : mr_real_fail(err, sys, "sync directory", path);
 }
 
 mr_code mr_real_list(struct mr_world *w, const char *path, void (*each)(void *arg, const char *name),

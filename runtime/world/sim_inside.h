@@ -56,6 +56,7 @@ struct sim_file {
     struct mr_file file; /* first */
     struct inode *inode;
     bool writable;
+    uint32_t owners;
     char path[];
 };
 

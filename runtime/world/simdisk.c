@@ -400,15 +400,19 @@ static mr_code sim_open(struct mr_world *w, const char *path, int flags, struct 
     file->writable = (flags & MR_FILE_WRITE) != 0;
     memcpy(file->path, path, len + 1);
     f->opened++;
+    file->owners = 1;
     *out = &file->file;
     return MR_OK;
 }
 
 static void sim_close(struct mr_world *w, struct mr_file *file)
 {
+    struct sim_file *f = (struct sim_file *)file;
     (void)w;
-    ((struct sim_file *)file)->inode->opened--;
-    mr_free(file);
+    if (--f->owners)
+        return;
+    f->inode->opened--;
+    mr_free(f);
 }
 
 static mr_code sim_pread(struct mr_file *file, void *to, size_t len, int64_t at, size_t *got,
@@ -533,17 +537,19 @@ static mr_code sim_sync(struct mr_file *file, struct mr_err *err)
 struct sync_job {
     struct sync_job *next;
     struct node *node;
-    struct inode *inode; /* counted in opened: the file may be closed meanwhile */
-    uint64_t upto;
+    struct inode *inode; /* counted in opened: the file may be closed meanwhile. NULL: the directory */
+    uint64_t upto;       /* changes; of a directory: how many of its name changes */
     mr_done_fn done;
     void *arg;
+    char path[];
 };
 
 static void answer(struct sync_job *job, mr_code rc, int sys)
 {
     mr_done_fn done = job->done;
     void *arg = job->arg;
-    job->inode->opened--;
+    if (job->inode)
+        job->inode->opened--;
     mr_free(job);
     done(arg, rc, sys);
 }
@@ -551,7 +557,11 @@ static void answer(struct sync_job *job, mr_code rc, int sys)
 static void finish_sync(void *arg)
 {
     struct sync_job *job = arg;
-    mr_code rc = sync_upto(job->node, job->inode, job->upto, "file", NULL);
+    mr_code rc = MR_OK;
+    if (job->inode)
+        rc = sync_upto(job->node, job->inode, job->upto, "file", NULL);
+    else
+        flush_names(job->node, job->path, job->upto, false); /* W1 */
     answer(job, rc, rc ? EIO : 0);
 }
 
@@ -572,28 +582,59 @@ void mr_sim_disk_answer(struct node *n)
     }
 }
 
-static void sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
+static void start_sync(struct node *n, struct sync_job *job)
 {
-    struct node *n = mr_sim_node_of(w);
     bool half = true;
-    struct sync_job *job = mr_need(sizeof *job);
-    *job = (struct sync_job){NULL, n, ((struct sim_file *)file)->inode, n->changes, done, arg};
-    job->inode->opened++;
-    n->counts.syncs++;
     if (n->down) {
         orphan_sync(job);
         return;
     }
     if (crashes_now(n, &half)) {
-        if (half)
+        if (half && job->inode)
             (void)sync_upto(n, job->inode, job->upto, "file", NULL);
+        else if (half)
+            flush_names(n, job->path, job->upto, false);
         orphan_sync(job);
-        mr_sim_crash(w);
+        mr_sim_crash(&n->world);
         return;
     }
     mr_ms most = n->faults.sync_ms_max > 0 ? n->faults.sync_ms_max : 1;
     mr_sim_at(n, mr_sim_now(n->sim) + 1 + (mr_ms)mr_sim_below(n->sim, (uint64_t)most), finish_sync,
               orphan_sync, job);
+}
+
+static void sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
+{
+    struct node *n = mr_sim_node_of(w);
+    struct sync_job *job = mr_need(sizeof *job + 1);
+    job->node = n;
+    job->inode = ((struct sim_file *)file)->inode;
+    job->inode->opened++;
+    job->upto = n->changes;
+    job->done = done;
+    job->arg = arg;
+    n->counts.syncs++;
+    start_sync(n, job);
+}
+
+static void sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
+{
+    struct node *n = mr_sim_node_of(w);
+    size_t len = strlen(path);
+    struct sync_job *job = mr_need(sizeof *job + len + 1);
+    job->node = n;
+    for (struct name_change *c = n->name_changes; c; c = c->next)
+        job->upto += strcmp(c->dir, path) == 0;
+    job->done = done;
+    job->arg = arg;
+    memcpy(job->path, path, len + 1);
+    n->counts.names++;
+    start_sync(n, job);
+}
+
+static void sim_hold(struct mr_file *file)
+{
+    ((struct sim_file *)file)->owners++;
 }
 
 static int sim_fd(struct mr_file *file)
@@ -790,6 +831,8 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .rmdir = sim_rmdir,
     .dir_sync = sim_dir_sync,
     .list = sim_list,
+    .dir_sync_later = sim_dir_sync_later,
+    .hold = sim_hold,
 };
 
 bool mr_sim_flip(struct mr_world *w, const char *path, int64_t at, int bit)

@@ -58,6 +58,8 @@ struct mr_world_ops {
     mr_code (*dir_sync)(struct mr_world *w, const char *path, struct mr_err *err);
     mr_code (*list)(struct mr_world *w, const char *path, void (*each)(void *arg, const char *name),
                     void *arg, struct mr_err *err);
+    void (*dir_sync_later)(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
+    void (*hold)(struct mr_file *f);
 };
 
 struct mr_world { /* first member of each maker's own struct */
@@ -107,6 +109,13 @@ static inline void mr_file_close(struct mr_file *f) /* NULL is fine */
 {
     if (f)
         f->world->ops->close(f->world, f);
+}
+/* One more owner: the file stays open until each has closed it. Any thread, like closing a file that is held.
+ */
+static inline struct mr_file *mr_file_hold(struct mr_file *f)
+{
+    f->world->ops->hold(f);
+    return f;
 }
 /* Reads up to len bytes; *got < len only at the end of the file. */
 static inline mr_code mr_file_read(struct mr_file *f, void *to, size_t len, int64_t at, size_t *got,
@@ -168,6 +177,11 @@ static inline mr_code mr_rmdir(struct mr_world *w, const char *path, struct mr_e
 static inline mr_code mr_dir_sync(struct mr_world *w, const char *path, struct mr_err *err)
 {
     return w->ops->dir_sync(w, path, err);
+}
+/* The same in a worker, like mr_file_sync_later. */
+static inline void mr_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
+{
+    w->ops->dir_sync_later(w, path, done, arg);
 }
 /* each(arg, name) for every entry but . and .., in no order; entries must not be changed meanwhile. */
 static inline mr_code mr_dir_list(struct mr_world *w, const char *path,
