@@ -47,3 +47,8 @@ void mr_alloc_fail_at(uint64_t n)
 {
     fail_at = n;
 }
+
+uint64_t mr_alloc_fail_left(void)
+{
+    return fail_at;
+}

@@ -18,5 +18,6 @@ void *mr_need(size_t bytes);
 
 /* Tests: the n-th allocation of this thread from now on fails (1: the next); 0: none. */
 void mr_alloc_fail_at(uint64_t n);
+uint64_t mr_alloc_fail_left(void); /* what the counter stands at: for tools that must not count */
 
 #endif

@@ -52,15 +52,14 @@ static bool is_before(const struct sim_event *a, const struct sim_event *b)
 
 static struct sim_event *push(struct mr_sim *s, struct sim_event e)
 {
-    struct sim_event *copy = mr_need(sizeof *copy);
+    struct sim_event *copy = sim_need(sizeof *copy);
     *copy = e;
     copy->number = s->number++;
     if (copy->at < s->now)
         copy->at = s->now;
     if (s->events == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 64;
-        s->heap = mr_realloc(s->heap, s->cap * sizeof(struct sim_event *));
-        mr_assert(s->heap);
+        s->heap = sim_grow(s->heap, s->cap * sizeof(struct sim_event *));
     }
     size_t i = s->events++;
     for (; i > 0 && is_before(copy, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
@@ -153,7 +152,7 @@ static struct mr_world_ops ops; /* time from here, files from simdisk.c; filled 
 
 struct mr_sim *mr_sim_new(uint64_t seed)
 {
-    struct mr_sim *s = mr_need(sizeof *s);
+    struct mr_sim *s = sim_need(sizeof *s);
     s->now = 1000;
     mr_prng_seed(&s->random, seed);
     mr_sim_note(s, 1, seed);
@@ -177,7 +176,7 @@ struct mr_world *mr_sim_node(struct mr_sim *s, uint32_t number)
 {
     mr_assert(number < MR_SIM_NODES_MAX);
     if (!s->nodes[number]) {
-        struct node *n = mr_need(sizeof *n);
+        struct node *n = sim_need(sizeof *n);
         n->world.ops = &ops;
         n->sim = s;
         n->number = number;

@@ -2,7 +2,9 @@
 #ifndef MR_WORLD_SIM_INSIDE_H
 #define MR_WORLD_SIM_INSIDE_H
 
+#include "base/assert.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/prng.h"
 #include "world/sim.h"
 
@@ -59,6 +61,31 @@ struct sim_file {
     uint32_t owners;
     char path[];
 };
+
+/* The simulator's own memory: not counted by mr_alloc_fail_at, never NULL. */
+static inline void *sim_need(size_t bytes)
+{
+    uint64_t left = mr_alloc_fail_left();
+    mr_alloc_fail_at(0);
+    void *p = mr_need(bytes);
+    mr_alloc_fail_at(left);
+    return p;
+}
+static inline void *sim_grow(void *p, size_t bytes)
+{
+    uint64_t left = mr_alloc_fail_left();
+    mr_alloc_fail_at(0);
+    p = mr_realloc(p, bytes);
+    mr_assert(p);
+    mr_alloc_fail_at(left);
+    return p;
+}
+static inline char *sim_text(const char *s, size_t len)
+{
+    char *p = sim_need(len + 1);
+    memcpy(p, s, len);
+    return p;
+}
 
 struct node *mr_sim_node_of(struct mr_world *w);
 void mr_sim_note(struct mr_sim *s, uint64_t what, uint64_t value); /* into the digest */

@@ -43,8 +43,7 @@ static void resize(char **bytes, size_t *size, size_t *cap, size_t want)
         size_t more = *cap ? *cap : 4096;
         while (more < want)
             more *= 2;
-        *bytes = mr_realloc(*bytes, more);
-        mr_assert(*bytes);
+        *bytes = sim_grow(*bytes, more);
         *cap = more;
     }
     if (want > *size)
@@ -70,7 +69,7 @@ static void keep(struct inode *f, const struct change *c)
 
 static void add_change(struct node *n, struct inode *f, const char *bytes, size_t len, int64_t at)
 {
-    struct change *c = mr_need(sizeof *c + len);
+    struct change *c = sim_need(sizeof *c + len);
     c->number = n->changes++;
     c->at = at;
     c->len = len;
@@ -110,7 +109,7 @@ static bool is_root(const char *path)
 static char *dir_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    return slash ? mr_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mr_strndup(".", 1);
+    return slash ? sim_text(path, slash == path ? 1 : (size_t)(slash - path)) : sim_text(".", 1);
 }
 
 static struct inode *look_up(struct node *n, const char *path)
@@ -129,6 +128,8 @@ static bool has_parent(struct node *n, const char *path)
 
 static void apply_name(struct mr_map *names, const struct name_change *c)
 {
+    uint64_t left = mr_alloc_fail_left();
+    mr_alloc_fail_at(0); /* the map's memory is the simulator's */
     if (c->kind == NAME_SET) {
         mr_assert(mr_map_put(names, key_of(c->path), c->inode, NULL));
     } else if (c->kind == NAME_REMOVE) {
@@ -137,6 +138,7 @@ static void apply_name(struct mr_map *names, const struct name_change *c)
         (void)mr_map_remove(names, key_of(c->path)); /* W5: both in one */
         mr_assert(mr_map_put(names, key_of(c->to), c->inode, NULL));
     }
+    mr_alloc_fail_at(left);
 }
 
 static void free_name_change(struct name_change *c)
@@ -150,11 +152,11 @@ static void free_name_change(struct name_change *c)
 static void change_name(struct node *n, enum name_kind kind, const char *path, const char *to,
                         struct inode *inode)
 {
-    struct name_change *c = mr_need(sizeof *c);
+    struct name_change *c = sim_need(sizeof *c);
     c->kind = kind;
     c->dir = dir_of(path);
-    c->path = mr_strndup(path, strlen(path));
-    c->to = to ? mr_strndup(to, strlen(to)) : NULL;
+    c->path = sim_text(path, strlen(path));
+    c->to = to ? sim_text(to, strlen(to)) : NULL;
     c->inode = inode;
     apply_name(&n->names, c);
     *n->name_changes_end = c;
@@ -183,7 +185,7 @@ static void flush_names(struct node *n, const char *dir, uint64_t most, bool dro
 
 static struct inode *make_inode(struct node *n, bool is_dir)
 {
-    struct inode *f = mr_need(sizeof *f);
+    struct inode *f = sim_need(sizeof *f);
     f->is_dir = is_dir;
     f->changes_end = &f->changes;
     f->modified = n->world.ops->wall(&n->world);
@@ -319,7 +321,7 @@ void mr_sim_disk_restart(struct node *n)
     if (!n->lost_power)
         return;
     while (n->name_changes) { /* W3, one directory after the other */
-        char *dir = mr_strndup(n->name_changes->dir, strlen(n->name_changes->dir));
+        char *dir = sim_text(n->name_changes->dir, strlen(n->name_changes->dir));
         uint64_t count = 0;
         for (struct name_change *c = n->name_changes; c; c = c->next)
             count += strcmp(c->dir, dir) == 0;
@@ -606,7 +608,7 @@ static void start_sync(struct node *n, struct sync_job *job)
 static void sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
 {
     struct node *n = mr_sim_node_of(w);
-    struct sync_job *job = mr_need(sizeof *job + 1);
+    struct sync_job *job = sim_need(sizeof *job + 1);
     job->node = n;
     job->inode = ((struct sim_file *)file)->inode;
     job->inode->opened++;
@@ -621,7 +623,7 @@ static void sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn 
 {
     struct node *n = mr_sim_node_of(w);
     size_t len = strlen(path);
-    struct sync_job *job = mr_need(sizeof *job + len + 1);
+    struct sync_job *job = sim_need(sizeof *job + len + 1);
     job->node = n;
     for (struct name_change *c = n->name_changes; c; c = c->next)
         job->upto += strcmp(c->dir, path) == 0;

@@ -1,0 +1,338 @@
+/* log.c - opening, appending, retention, trimming; the laws L1 to L4 are in log.h.
+ *
+ * The file of a batch never changes once written, so readers and sends may go on while the log appends.
+ * Appending is one pwrite to the active segment and no allocation; index entries collect in memory and go out
+ * 256 at a time.
+ */
+#include "log/inside.h"
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum { DIR_MAX = 3900, SEGMENT_MIN = 4096 };
+
+void mr_log_config_init(struct mr_log_config *c)
+{
+    *c = (struct mr_log_config){.segment_bytes = INT64_C(1) << 30,
+                                .segment_ms = INT64_C(7) * 86400 * 1000,
+                                .index_interval_bytes = 4096,
+                                .retention_bytes = -1,
+                                .retention_ms = INT64_C(7) * 86400 * 1000,
+                                .max_batch_bytes = (1 << 20) + 12};
+}
+
+void mr_log_configure(struct mr_log *log, const struct mr_log_config *config)
+{
+    log->config = *config;
+    if (log->config.segment_bytes < SEGMENT_MIN)
+        log->config.segment_bytes = SEGMENT_MIN;
+    if (log->config.segment_bytes > INT64_C(2) << 30)
+        log->config.segment_bytes = INT64_C(2) << 30; /* positions in an index have 32 bits */
+    if (log->config.index_interval_bytes < 1)
+        log->config.index_interval_bytes = 1;
+    if (log->config.max_batch_bytes > MR_LOG_BATCH_MAX)
+        log->config.max_batch_bytes = MR_LOG_BATCH_MAX;
+}
+
+static void forget_log(struct mr_log *log)
+{
+    for (size_t i = 0; i < log->count; i++)
+        segment_close(&log->seg[i]);
+    mr_file_close(log->slots);
+    mr_free(log->seg);
+    mr_free(log->indexer);
+    mr_free(log->waiter);
+    mr_free(log->dir);
+    mr_free(log);
+}
+
+/* What lies below the start is of no concern any more. */
+static void prune_damage(struct mr_log *log)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < log->damages; i++)
+        if (log->damage[i].to > log->start)
+            log->damage[kept++] = log->damage[i];
+    log->damages = kept;
+}
+
+mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_config *config,
+                    struct mr_log **out, struct mr_err *err)
+{
+    struct mr_err own;
+    struct mr_stat st;
+    size_t len = strlen(dir);
+    if (!err)
+        err = &own;
+    if (len == 0 || len > DIR_MAX)
+        return mr_fail(err, MR_LIMIT, "the directory of a log has 1 to %d bytes, not %zu", DIR_MAX, len);
+    struct mr_log *log = mr_alloc(sizeof *log);
+    if (log) {
+        log->dir = mr_strndup(dir, len);
+        log->token = mr_alloc(sizeof *log->token);
+    }
+    if (!log || !log->dir || !log->token) {
+        if (log) {
+            mr_free(log->token);
+            forget_log(log);
+        }
+        return mr_fail(err, MR_MEMORY, "no memory for log '%s'", dir);
+    }
+    log->world = w;
+    log->token->log = log;
+    log->token->owners = 1;
+    log->durable.segment = -1;
+    mr_log_configure(log, config);
+    mr_code rc = mr_stat_path(w, dir, &st, err);
+    if (rc == MR_NOTFOUND)
+        rc = mr_mkdir_all(w, dir, err);
+    if (!rc)
+        rc = recover(log, err);
+    if (rc && !log->recovered) {
+        mr_wrap(err, "cannot open log '%s'", dir);
+        mr_free(log->token);
+        forget_log(log);
+        return rc;
+    }
+    prune_damage(log);
+    mr_assert(log->start <= log->synced && log->synced <= log->end);
+    *out = log;
+    return rc;
+}
+
+void mr_log_close(struct mr_log *log)
+{
+    struct mr_err ignored;
+    if (!log)
+        return;
+    sync_close(log);
+    if (!log->broken && !log->marked && log->synced == log->end) {
+        struct segment *active = active_of(log);
+        if (active && log->indexer && !active->suspect) {
+            segment_flush_index(log, active, log->indexer);
+            active->max_ts = log->indexer->max_ts;
+        }
+        (void)marker_write(log, &ignored); /* without it the next open recovers */
+    }
+    forget_log(log);
+}
+
+/* ---- appending */
+
+static mr_code refuse_broken(struct mr_log *log, struct mr_err *err)
+{
+    return mr_fail(
+        err, MR_CORRUPT,
+        "log '%s' takes no more writes since a write or sync of it failed: restart to recover it (%s)",
+        log->dir, mr_code_text(log->broken_why)); /* L4 */
+}
+
+mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leader_epoch, mr_ns append_ns,
+                      mr_offset *base, struct mr_err *err)
+{
+    struct mr_err own;
+    int64_t end = log->end;
+    mr_code rc;
+    if (!err)
+        err = &own;
+    if (log->broken)
+        return refuse_broken(log, err);
+    if (len == 0 || len > MR_LOG_BATCH_MAX)
+        return mr_fail(err, MR_LIMIT, "an append of %zu bytes: 1 to %d are allowed", len, MR_LOG_BATCH_MAX);
+    for (size_t at = 0; at < len;) {
+        struct batch b;
+        if (len - at < MR_LOG_HEADER || (put64be(bytes + at, (uint64_t)end), !batch_read(bytes + at, &b)) ||
+            b.size > (int64_t)(len - at))
+            return mr_fail(err, MR_BADDATA, "log '%s': no whole record batch at byte %zu of the append",
+                           log->dir, at);
+        if (b.size > log->config.max_batch_bytes)
+            return mr_fail(err, MR_LIMIT,
+                           "log '%s': a batch of %lld bytes is larger than max.message.bytes, %lld", log->dir,
+                           (long long)b.size, (long long)log->config.max_batch_bytes);
+        put32be(bytes + at + 12, (uint32_t)leader_epoch);
+        end = batch_end(&b);
+        at += (size_t)b.size;
+    }
+    struct segment *s = active_of(log);
+    if (!s ||
+        (s->size > 0 && (s->size + (int64_t)len > log->config.segment_bytes || end - s->base > INT32_MAX ||
+                         (log->config.segment_ms >= 0 && append_ns - s->created > 0 &&
+                          (append_ns - s->created) / 1000000 >= log->config.segment_ms)))) {
+        if ((rc = log_roll(log, append_ns, err)))
+            return rc;
+        s = active_of(log);
+    } else if (log->marked && (rc = marker_drop(log, err))) {
+        return rc;
+    }
+    if ((rc = segment_open(log, s, err)))
+        return rc;
+    if (!log->indexer && !s->suspect) { /* first append after a clean open */
+        if (!(log->indexer = mr_alloc(sizeof *log->indexer)))
+            return mr_fail(err, MR_MEMORY, "no memory for the index of log '%s'", log->dir);
+        log->indexer->max_ts = s->max_ts;
+        log->indexer->since = log->config.index_interval_bytes;
+    }
+    if ((rc = mr_file_write(s->log, bytes, len, s->size, err))) {
+        struct mr_err again;
+        if (mr_file_truncate(s->log, s->size, &again))
+            log_break(log, rc); /* a torn batch that cannot be cut off: nothing may follow it */
+        else
+            s->dirty |= s->size > 0;
+        return rc;
+    }
+    if (!s->suspect)
+        for (size_t at = 0; at < len;) {
+            struct batch b;
+            mr_assert(batch_read(bytes + at, &b));
+            segment_note(log, s, log->indexer, &b, s->size + (int64_t)at);
+            at += (size_t)b.size;
+        }
+    if (s->size == 0)
+        s->created = append_ns;
+    s->size += (int64_t)len;
+    s->dirty = true;
+    log->bytes += (int64_t)len;
+    base->v = log->end; /* L2: end only grows */
+    log->end = end;
+    return MR_OK;
+}
+
+mr_offset mr_log_start(const struct mr_log *log)
+{
+    return (mr_offset){log->start};
+}
+mr_offset mr_log_end(const struct mr_log *log)
+{
+    return (mr_offset){log->end};
+}
+mr_offset mr_log_synced(const struct mr_log *log)
+{
+    return (mr_offset){log->synced};
+}
+int64_t mr_log_bytes(const struct mr_log *log)
+{
+    return log->bytes;
+}
+
+/* ---- letting go */
+
+/* The oldest segment goes. Its successor must exist. */
+static mr_code drop_first(struct mr_log *log, struct mr_err *err)
+{
+    struct segment *s = &log->seg[0];
+    mr_assert(log->count > 1);
+    if (s[1].base > log->start)
+        log->start = s[1].base;
+    mr_code rc = segment_unlink(log, s, err);
+    if (rc)
+        return rc;
+    log->bytes -= s->size;
+    log->count--;
+    memmove(log->seg, log->seg + 1, log->count * sizeof *s);
+    prune_damage(log);
+    return MR_OK;
+}
+
+/* Only what is synced goes: a segment that a round is waiting for stays. */
+static bool may_drop(const struct mr_log *log)
+{
+    return log->count > 1 && log->seg[1].base <= log->synced;
+}
+
+static mr_code is_old(struct mr_log *log, struct segment *s, mr_ns now, bool *old, struct mr_err *err)
+{
+    mr_code rc = segment_max_ts(log, s, err);
+    int64_t newest = s->max_ts >= 0 ? s->max_ts : s->created / 1000000;
+    *old = !rc && s->size > 0 && newest < now / 1000000 - log->config.retention_ms;
+    return rc;
+}
+
+mr_code mr_log_retain(struct mr_log *log, mr_ns now, struct mr_err *err)
+{
+    struct mr_err own;
+    struct segment *active = active_of(log);
+    bool old = false;
+    mr_code rc = MR_OK;
+    if (!err)
+        err = &own;
+    if (log->broken)
+        return refuse_broken(log, err);
+    if (!active)
+        return MR_OK;
+    if (log->config.retention_ms >= 0)
+        rc = is_old(log, active, now, &old, err);
+    if (!rc && active->size > 0 &&
+        (old || (log->config.segment_ms >= 0 && now - active->created > 0 &&
+                 (now - active->created) / 1000000 >= log->config.segment_ms)))
+        rc = log_roll(log, now, err);
+    while (!rc && may_drop(log)) {
+        old = false;
+        if (log->config.retention_ms >= 0 && (rc = is_old(log, &log->seg[0], now, &old, err)))
+            return rc;
+        if (!old && !(log->config.retention_bytes >= 0 &&
+                      log->bytes - log->seg[0].size >= log->config.retention_bytes))
+            break;
+        if (!(rc = marker_drop(log, err)))
+            rc = drop_first(log, err);
+    }
+    return rc;
+}
+
+mr_code mr_log_trim(struct mr_log *log, mr_offset start, struct mr_err *err)
+{
+    struct mr_err own;
+    if (!err)
+        err = &own;
+    if (log->broken)
+        return refuse_broken(log, err);
+    if (start.v > log->synced)
+        return mr_fail(err, MR_RANGE,
+                       "log '%s' ends at offset %lld as far as it is synced: cannot begin at %lld", log->dir,
+                       (long long)log->synced, (long long)start.v);
+    if (start.v <= log->start)
+        return MR_OK;
+    mr_code rc = marker_drop(log, err);
+    if (rc)
+        return rc;
+    log->start = start.v;
+    struct point p = log->known; /* at or above the start, as it must be */
+    if (!(rc = slot_write(log, p, err)))
+        rc = mr_file_sync(log->slots, err);
+    if (rc) {
+        log_break(log, rc);
+        return rc;
+    }
+    log->durable = p;
+    while (!rc && may_drop(log) && log->seg[1].base <= log->start)
+        rc = drop_first(log, err);
+    prune_damage(log);
+    return rc;
+}
+
+static void on_entry(void *arg, const char *name)
+{
+    (void)mr_buf_put(arg, name,
+                     strlen(name) + 1); /* without memory the directory is not empty, which rmdir says */
+}
+
+mr_code mr_log_remove(struct mr_log *log, struct mr_err *err)
+{
+    struct mr_err own;
+    struct mr_buf names = {0};
+    char path[4096 + MR_LOG_NAME + 2], dir[4096];
+    struct mr_world *w = log->world;
+    if (!err)
+        err = &own;
+    (void)snprintf(dir, sizeof dir, "%s", log->dir);
+    log_break(log, MR_CANCELLED); /* no marker for what goes */
+    sync_close(log);
+    forget_log(log);
+    mr_code rc = mr_dir_list(w, dir, on_entry, &names, err);
+    for (size_t at = 0; at < names.len && !rc; at += strlen(names.p + at) + 1) {
+        (void)snprintf(path, sizeof path, "%s/%.*s", dir, MR_LOG_NAME, names.p + at);
+        rc = mr_unlink(w, path, err);
+    }
+    mr_buf_fini(&names);
+    return rc ? rc : mr_rmdir(w, dir, err);
+}
