@@ -20,11 +20,12 @@ struct mr_format {
     /* Decode the text of column `slot` for every chosen row. `now`: wall clock, for formats without a year.
      * Fields go to top-level columns, or into a new object at the path `into` (p NULL or len 0: top level).
      * A decoded row has given its text away: the column `slot` is MR_MISSING there, unless the format has a
-     * field of that name (`message` of syslog), which then stands in its place. So nobody removes the column
-     * afterwards; who wants to keep the text copies the column's values before the call. Rows that do not
-     * fit: mr_batch_reject with the byte and the reason, their text and fields as they were.
-     * Event time is set by combined, common, syslog, and by an option `time`. Values are views into the text
-     * where it can be: the text must live as long as the batch. Thread: the owner of self and batch. */
+     * field of that name (`message` of syslog), which then stands in its place, never at the same address. So
+     * nobody removes the column afterwards; who wants to keep the text copies the column's values before the
+     * call, puts them back where the column is MR_MISSING, and calls mr_batch_touch there (json leaves b->raw
+     * set). Rows that do not fit: mr_batch_reject with the byte and the reason, their text and fields as they
+     * were. Event time is set by combined, common, syslog, and by an option `time`. Values are views into the
+     * text where it can be: the text must live as long as the batch. Thread: the owner of self and batch. */
     void (*decode)(void *self, struct mr_batch *b, int32_t slot, struct mr_slice into, mr_ns now);
 };
 

@@ -112,9 +112,24 @@ bool mr_fields_begin(struct mr_fields *f, struct mr_batch *b, int32_t slot, stru
             reject_all(b, no_column);
             return false;
         }
+        f->own = f->own || at == slot;
         f->col[i] = b->column[at].v; /* values stay where they are; only the array of columns moves */
     }
     f->text = b->column[slot].v;
+    return true;
+}
+
+bool mr_text_replace(struct mr_batch *b, uint32_t row, const struct mr_value *text, struct mr_value *v)
+{
+    if (v->tag != MR_STRING || v->u.s != text->u.s || v->len != text->len)
+        return true;
+    struct mr_slice copy = mr_slice_copy(b->arena, mr_value_text(v));
+    if (!copy.p) {
+        *v = *text;
+        mr_batch_reject(b, row, "%s", no_room);
+        return false;
+    }
+    v->u.s = copy.p;
     return true;
 }
 
@@ -132,15 +147,18 @@ static bool set_path(struct mr_batch *b, uint32_t row, struct mr_slice path, str
 bool mr_fields_put_rare(struct mr_fields *f, uint32_t row, const struct mr_value *v)
 {
     struct mr_batch *b = f->b;
-    for (uint32_t i = f->usual; i < f->count; i++) {
-        if (v[i].tag == MR_MISSING)
-            continue;
-        int32_t at = mr_batch_slot(b, f->names[i].p, f->names[i].len, true);
-        if (at < 0) {
-            mr_batch_reject(b, row, "%s", no_column);
-            return false;
+    for (int write = 0; write < 2; write++) { /* F1: all columns first */
+        for (uint32_t i = f->usual; i < f->count; i++) {
+            if (v[i].tag == MR_MISSING)
+                continue;
+            int32_t at = mr_batch_slot(b, f->names[i].p, f->names[i].len, true);
+            if (at < 0) {
+                mr_batch_reject(b, row, "%s", no_column);
+                return false;
+            }
+            if (write)
+                b->column[at].v[row] = v[i];
         }
-        b->column[at].v[row] = v[i];
     }
     return true;
 }
@@ -193,11 +211,14 @@ void mr_fields_put_slow(struct mr_fields *f, uint32_t row, const struct mr_value
             good = set_below(f, row, f->names[i], v[i]);
         } else if (!f->into.len) {
             int32_t at = mr_batch_slot(f->b, f->names[i].p, f->names[i].len, true);
+            struct mr_value x = v[i];
             good = at >= 0;
-            if (good)
-                f->b->column[at].v[row] = v[i];
-            else
+            if (!good)
                 mr_batch_reject(f->b, row, "%s", no_column);
+            else if (f->b->column[at].v == f->text)
+                good = mr_text_replace(f->b, row, &was, &x);
+            if (good)
+                f->b->column[at].v[row] = x;
         }
     }
     if (!good)
@@ -294,7 +315,12 @@ void mr_pairs_put(struct mr_pairs *p, struct mr_batch *b, int32_t slot, struct m
     } else {
         if (!find_slots(p, b, row))
             return;
-        b->column[slot].v[row].tag = MR_MISSING;
+        struct mr_value *text = &b->column[slot].v[row];
+        for (uint32_t i = 0; i < p->count; i++) {
+            if (p->guess[i] == slot && !mr_text_replace(b, row, text, &p->pair[i].v))
+                return;
+        }
+        text->tag = MR_MISSING;
         for (uint32_t i = 0; i < p->count; i++) {
             if (p->pair[i].v.tag != MR_MISSING)
                 b->column[p->guess[i]].v[row] = p->pair[i].v;

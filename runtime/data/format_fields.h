@@ -3,7 +3,8 @@
  * Words. *Fixed* formats know their field names at open and find their columns once per batch; in *pairs*
  *        formats each line brings its own names, and the columns of the line before are the guess.
  * Laws:
- *   F1  a row is written whole or not at all: values are gathered first, then put
+ *   F1  a row is written whole or not at all: values are gathered first, then put (but for names that are
+ *       paths: one that leads through something that is not an object is found when others are written)
  *   F2  MR_HINT_PLAIN is set only on text that JSON can carry as it stands
  *   F3  nothing beyond the last byte of a text is read
  */
@@ -100,6 +101,7 @@ struct mr_fields {
     uint32_t count, usual; /* the first `usual` names have their columns from the start, the others when
                               a value comes */
     bool slow;             /* under `into`, or some names are paths */
+    bool own;              /* one of the usual names is that of the text itself */
     struct mr_value *text; /* the column that is decoded */
     struct mr_value **col; /* [usual], [arena]; NULL for a path */
 };
@@ -108,15 +110,23 @@ struct mr_fields {
 bool mr_fields_begin(struct mr_fields *f, struct mr_batch *b, int32_t slot, struct mr_slice into,
                      const struct mr_slice *names, uint32_t count, uint32_t usual);
 void mr_fields_put_slow(struct mr_fields *f, uint32_t row, const struct mr_value *v);
+/* Before a value takes the text's own place: whoever compares must see that it is another (format.h). */
+bool mr_text_replace(struct mr_batch *b, uint32_t row, const struct mr_value *text, struct mr_value *v);
 bool mr_fields_put_rare(struct mr_fields *f, uint32_t row, const struct mr_value *v);
 
 /* Gives the row its fields, v[i] to names[i]; MR_MISSING leaves what is there. `usual` as in begin: a
  * constant lets the compiler unroll. */
-static inline void mr_fields_put(struct mr_fields *f, uint32_t row, const struct mr_value *v, uint32_t usual)
+static inline void mr_fields_put(struct mr_fields *f, uint32_t row, struct mr_value *v, uint32_t usual)
 {
     if (f->slow) {
         mr_fields_put_slow(f, row, v);
         return;
+    }
+    if (f->own) {
+        for (uint32_t i = 0; i < usual; i++) {
+            if (f->col[i] == f->text && !mr_text_replace(f->b, row, &f->text[row], &v[i]))
+                return;
+        }
     }
     for (uint32_t i = usual; i < f->count; i++) {
         if (v[i].tag != MR_MISSING) {

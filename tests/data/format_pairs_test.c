@@ -208,9 +208,38 @@ static void example_of_every_page_is_true(void **state)
     }
 }
 
+/* Who takes the text away afterwards by comparing values must not take the new field away. */
+static void field_in_the_place_of_the_text_is_never_the_text_itself(void **state)
+{
+    (void)state;
+    static const char *const kinds[][2] = {
+        {"raw", NULL},
+        {"syslog", NULL},
+        {"csv", "{\"columns\":[\"message\"]}"},
+        {"regex", "{\"pattern\":\"^(?<message>.*)$\"}"},
+        {"grok", "{\"pattern\":\"^%{GREEDYDATA:message}%{DATA:a.b}$\"}"},
+    };
+    static const char *const lines[] = {"plain", "with \\ and \xff"};
+    struct mr_batch_pool *pool = mr_batch_pool_new(2, (size_t)1 << 26);
+    for (size_t i = 0; i < 2 * sizeof kinds / sizeof *kinds; i++) {
+        struct decoder d;
+        struct mr_err err;
+        struct mr_slice text = mr_slice_of(lines[i % 2]);
+        assert_int_equal(decoder_open(&d, kinds[i / 2][0], kinds[i / 2][1], &err), MR_OK);
+        struct mr_batch *b = case_decode(&d, pool, text, NULL, 0);
+        struct mr_value v = mr_batch_get(b, 0, "message", 7);
+        assert_true(v.tag == MR_STRING && mr_slice_eq(mr_value_text(&v), text));
+        assert_ptr_not_equal(v.u.s, text.p);
+        mr_batch_free(b);
+        decoder_close(&d);
+    }
+    mr_batch_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(field_in_the_place_of_the_text_is_never_the_text_itself),
         cmocka_unit_test(example_of_every_page_is_true),
         cmocka_unit_test(lines_of_a_batch_may_have_different_names_in_any_order),
         cmocka_unit_test(json_text_stands_for_the_event_only_when_it_is_all_of_it),
