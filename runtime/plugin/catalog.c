@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "plugin/catalog_inside.h"
+#include "plugin/lua_host.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -142,6 +143,11 @@ mr_code mr_catalog_new(struct mr_catalog **out, struct mr_err *err)
     struct mr_catalog *c = mr_alloc(sizeof *c);
     if (!c)
         return mr_fail(err, MR_MEMORY, "no memory for the catalog");
+    mr_code rc = mr_catalog_add(c, &mr_lua_step, err);
+    if (rc) {
+        mr_catalog_free(c);
+        return rc;
+    }
     *out = c;
     return MR_OK;
 }
