@@ -17,6 +17,7 @@
 #include "plugin/lua_inside.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/time.h"
 
