@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -331,6 +332,17 @@ mr_code lua_rebuild(struct mr_lua *l, struct mr_err *err)
     return make(l, err);
 }
 
+/* Lua knows null as a userdata; everything else of ours has a name. */
+static void say_null(char *text)
+{
+    if (!strstr(text, "attempt to "))
+        return;
+    for (char *at; (at = strstr(text, "userdata"));) {
+        memcpy(at, "null", 4);
+        memmove(at + 4, at + 8, strlen(at + 8) + 1);
+    }
+}
+
 mr_code lua_run(struct mr_lua *l, int args, int results, struct mr_err *err)
 {
     lua_State *L = l->L;
@@ -358,6 +370,8 @@ mr_code lua_run(struct mr_lua *l, int args, int results, struct mr_err *err)
     } else if (lua_type(L, -1) == LUA_TSTRING) {
         const char *text = lua_tolstring(L, -1, &len);
         (void)mr_fail(err, code, "%.*s", len > MR_ERR_TEXT ? MR_ERR_TEXT : (int)len, text);
+        if (err)
+            say_null(err->text);
     } else {
         (void)mr_fail(err, code, "error raised with a %s, where a text is expected",
                       lua_typename(L, lua_type(L, -1)));

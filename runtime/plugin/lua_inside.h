@@ -231,6 +231,7 @@ struct lua_out {
     struct mr_batch *from; /* whose acknowledgement waits for them; NULL */
     struct mr_batch *b;    /* being filled; NULL */
     uint32_t used;         /* its rows that hold an event */
+    bool flushed;
 };
 void lua_emit_value(lua_State *L, struct lua_out *o, int at); /* one event; raises */
 bool lua_emit_row(struct lua_out *o, struct mr_batch *from, uint32_t row);

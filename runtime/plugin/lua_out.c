@@ -74,5 +74,6 @@ void lua_out_flush(struct lua_out *o)
     trim(o);
     o->b = NULL;
     o->used = 0;
+    o->flushed = true;
     o->services->emit(o->host, b);
 }

@@ -208,7 +208,9 @@ struct job {
     struct step *s;
     struct mr_batch *b;
     uint32_t k;
-    bool moving; /* kept events are moved into the batches of new ones */
+    bool moving;             /* kept events are moved into the batches of new ones */
+    struct mr_batch *before; /* where the events made before the one in hand end */
+    uint32_t before_used;
     struct lua_out out;
 };
 
@@ -233,6 +235,8 @@ static void replace(lua_State *L, struct job *j, uint32_t row, int at)
                 move(L, j, j->b->sel[i]);
         j->moving = true;
     }
+    j->before = j->out.b;
+    j->before_used = j->out.used;
     lua_Unsigned n = lua_rawlen(L, at);
     if (n == 0) {
         lua_pushnil(L);
@@ -288,6 +292,7 @@ static int run_each(lua_State *L)
         uint32_t row = b->sel[j->k];
         if (b->fate[row] != MR_KEPT)
             continue;
+        j->before = NULL;
         lua_event_set(l, b, row);
         lua_pushvalue(L, 2);
         lua_pushvalue(L, 3);
@@ -327,7 +332,6 @@ static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
         l->host = s->host;
         l->out = each ? NULL : &j.out;
         l->whole = each ? NULL : b;
-        uint32_t made = j.out.used;
         lua_pushcfunction(l->L, each ? run_each : run_batch);
         lua_pushlightuserdata(l->L, &j);
         mr_code got = lua_run(l, 1, 0, &why);
@@ -340,8 +344,9 @@ static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
             break;
         if (each) {
             row = b->sel[j.k];
-            if (j.out.b && made <= j.out.used && b->fate[row] == MR_REPLACED)
-                b->fate[row] = MR_KEPT;
+            if (j.before && j.before == j.out.b) /* what it had made goes with it */
+                j.out.used = j.before_used;
+            j.moving = j.moving && (j.out.b || j.out.flushed);
             lua_blame(s->host, b, row, &why);
             mr_batch_reject(b, row, "%s", why.text);
             j.k++;
