@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { NAMES_MAX = 256 };
@@ -76,10 +77,16 @@ bool lua_env_knows(lua_State *L, const char *name)
     return known;
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static const char *nearest_in(lua_State *L, int at, const char *name)
 {
     struct names n = {.count = 0};
     collect(L, at, &n);
+    qsort(n.v, n.count, sizeof *n.v, by_bytes); /* of two as near the same one always */
     return mr_nearest(mr_slice_of(name), n.v, n.count);
 }
 
