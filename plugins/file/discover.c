@@ -48,6 +48,11 @@ static bool named(const struct file_source *s, const char *path)
     return false;
 }
 
+static int64_t nanoseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static struct tail *find(const struct file_source *s, uint64_t dev, uint64_t ino)
 {
     for (struct tail *t = s->files; t; t = t->next) {
@@ -142,12 +147,15 @@ static struct tail *take_stored(struct file_source *s, const struct tail *t)
         return NULL;
     struct tail *taken = *best;
     *best = taken->next;
+    s->stored_count--;
     return taken;
 }
 
-/* Opens `path` and makes it one of our files. from_stored: only if it is one we have a position for.
+/* Opens `path` and makes it one of our files, known by the name `as`: the one it was written under, whatever
+ * rotation has made of it. only_stored: only if it is one we have a position for.
  * NULL: not now (told where it matters), or a failure put into scan_err. */
-static struct tail *adopt(struct file_source *s, const char *path, bool is_named, bool only_stored)
+static struct tail *adopt(struct file_source *s, const char *path, const char *as, bool is_named,
+                          bool only_stored)
 {
     if (!s->once && s->open_files >= s->max_open) {
         if (!s->full_told)
@@ -172,7 +180,7 @@ static struct tail *adopt(struct file_source *s, const char *path, bool is_named
         return NULL;
     }
     struct tail *t = calloc(1, sizeof *t);
-    char *copy = strdup(path);
+    char *copy = strdup(as);
     if (!t || !copy) {
         free(t);
         free(copy);
@@ -186,6 +194,7 @@ static struct tail *adopt(struct file_source *s, const char *path, bool is_named
                        .ino = st.st_ino,
                        .size = st.st_size,
                        .wd = -1,
+                       .mtime = nanoseconds(st.st_mtim),
                        .gone_at = is_named ? MR_NEVER : source_now(s),
                        .partial_at = MR_NEVER};
     struct tail *old = take_stored(s, t);
@@ -195,8 +204,6 @@ static struct tail *adopt(struct file_source *s, const char *path, bool is_named
         t->head_hash = old->head_hash;
         t->skip = old->skip;
         t->ended = old->ended;
-        tail_fini(old);
-        free(old);
     } else if (only_stored) {
         tail_fini(t);
         free(t);
@@ -207,7 +214,13 @@ static struct tail *adopt(struct file_source *s, const char *path, bool is_named
             free(t);
             return NULL;
         }
-        t->announce = true;
+    }
+    /* So that it is found again when it is rotated before the first of its events is delivered. */
+    t->announce = !old && !s->once;
+    s->announcing += t->announce;
+    if (old) {
+        tail_fini(old);
+        free(old);
     }
     t->next = s->files;
     s->files = t;
@@ -221,14 +234,15 @@ static struct tail *adopt(struct file_source *s, const char *path, bool is_named
     return t;
 }
 
-static void wait_for_turn(struct file_source *s, const char *path, const struct stat *st, bool only_stored)
+static void wait_for_turn(struct file_source *s, const char *path, const char *as, const struct stat *st,
+                          bool only_stored)
 {
     for (size_t i = 0; i < s->waiting_count; i++) {
         if (s->waiting[i].ino == st->st_ino && s->waiting[i].dev == st->st_dev)
             return;
     }
-    char *copy = strdup(path);
-    if (copy && s->waiting_count == s->waiting_cap) {
+    char *copy = strdup(path), *name = strdup(as);
+    if (copy && name && s->waiting_count == s->waiting_cap) {
         size_t cap = s->waiting_cap ? s->waiting_cap * 2 : 16;
         struct waiting *more = realloc(s->waiting, cap * sizeof *more);
         if (more) {
@@ -236,17 +250,19 @@ static void wait_for_turn(struct file_source *s, const char *path, const struct 
             s->waiting_cap = cap;
         }
     }
-    if (!copy || s->waiting_count == s->waiting_cap) {
+    if (!copy || !name || s->waiting_count == s->waiting_cap) {
         free(copy);
+        free(name);
         (void)mr_fail(&s->scan_err, MR_MEMORY, "no memory left for the list of files");
         return;
     }
     s->waiting[s->waiting_count++] = (struct waiting){
         .path = copy,
+        .as = name,
         .only_stored = only_stored,
         .dev = st->st_dev,
         .ino = st->st_ino,
-        .mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+        .mtime = nanoseconds(st->st_mtim),
     };
 }
 
@@ -261,12 +277,12 @@ static void sighted(void *arg, const char *path, const struct stat *st)
     if (!wanted(s, path))
         return;
     if (s->once) {
-        wait_for_turn(s, path, st, false);
+        wait_for_turn(s, path, path, st, false);
         return;
     }
     struct tail *t = find(s, st->st_dev, st->st_ino);
     if (!t) {
-        (void)adopt(s, path, true, false);
+        (void)adopt(s, path, path, true, false);
         return;
     }
     if (strcmp(t->path, path) != 0) { /* renamed to another name that we read, or it has two */
@@ -301,26 +317,62 @@ static void dir_of(const char *path, char *out, size_t size)
         (void)snprintf(out, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* Where the inode of a position of the last run is now, when its path leads elsewhere: looked for in the
- * directory that it was in. */
-static bool locate(const struct tail *want, char *path, size_t size, struct stat *st)
+/* The regular files of one directory: many stored positions are of the same one. */
+struct listing {
+    char dir[GLOB_PATH_MAX];
+    struct listed {
+        char name[256];
+        struct stat st;
+    } * v;
+    size_t count;
+};
+
+static void list_dir(struct listing *l, const char *where)
 {
-    char where[GLOB_PATH_MAX];
-    bool found = false;
-    dir_of(want->path, where, sizeof where);
-    const char *slash = strrchr(want->path, '/');
-    int prefix = slash ? (int)(slash - want->path + 1) : 0;
+    char path[GLOB_PATH_MAX + 258];
+    size_t cap = 0;
+    free(l->v);
+    l->v = NULL;
+    l->count = 0;
+    (void)snprintf(l->dir, sizeof l->dir, "%s", where);
     DIR *dir = opendir(where);
-    if (!dir)
-        return false;
-    for (struct dirent *e; !found && (e = readdir(dir));) {
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct listed one;
         if (e->d_type != DT_REG && e->d_type != DT_UNKNOWN)
             continue;
-        (void)snprintf(path, size, "%.*s%s", prefix, want->path, e->d_name);
-        found = stat(path, st) == 0 && S_ISREG(st->st_mode) && st->st_ino == want->ino;
+        (void)snprintf(path, sizeof path, "%s/%s", where, e->d_name);
+        if (stat(path, &one.st) != 0 || !S_ISREG(one.st.st_mode))
+            continue;
+        if (l->count == cap) {
+            struct listed *more = realloc(l->v, (cap = cap ? cap * 2 : 64) * sizeof *more);
+            if (!more)
+                break;
+            l->v = more;
+        }
+        (void)snprintf(one.name, sizeof one.name, "%s", e->d_name);
+        l->v[l->count++] = one;
     }
-    (void)closedir(dir);
-    return found;
+    if (dir)
+        (void)closedir(dir);
+}
+
+/* Where the inode of a position of the last run is now: looked for in the directory that it was in. */
+static bool locate(struct listing *l, const struct tail *want, char *path, size_t size, struct stat *st)
+{
+    char where[GLOB_PATH_MAX];
+    const char *slash = strrchr(want->path, '/');
+    int prefix = slash ? (int)(slash - want->path + 1) : 0;
+    dir_of(want->path, where, sizeof where);
+    if (strcmp(where, l->dir) != 0)
+        list_dir(l, where);
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->v[i].st.st_ino == want->ino) {
+            (void)snprintf(path, size, "%.*s%s", prefix, want->path, l->v[i].name);
+            *st = l->v[i].st;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_compressed(const char *name)
@@ -337,7 +389,7 @@ static bool is_compressed(const char *name)
 
 /* `path` was rotated more than once since we looked: files in between were written after `older` was, and
  * carry its name with something behind it. They were never seen, so they are read from their beginning. */
-static void find_between(struct file_source *s, const char *path, const struct timespec *older)
+static void find_between(struct file_source *s, const char *path, int64_t older)
 {
     char where[GLOB_PATH_MAX], full[GLOB_PATH_MAX + 258];
     const char *base = strrchr(path, '/');
@@ -355,14 +407,12 @@ static void find_between(struct file_source *s, const char *path, const struct t
         (void)snprintf(full, sizeof full, "%.*s%s", (int)(base - path), path, e->d_name);
         if (stat(full, &st) != 0 || !S_ISREG(st.st_mode) || !wanted(s, full) || find(s, st.st_dev, st.st_ino))
             continue;
-        bool newer = st.st_mtim.tv_sec > older->tv_sec ||
-                     (st.st_mtim.tv_sec == older->tv_sec && st.st_mtim.tv_nsec > older->tv_nsec);
-        if (!newer)
+        if (nanoseconds(st.st_mtim) < older) /* equal counts: the clock of file times is coarse */
             continue;
         if (s->once)
-            wait_for_turn(s, full, &st, false);
+            wait_for_turn(s, full, path, &st, false);
         else
-            (void)adopt(s, full, false, false);
+            (void)adopt(s, full, path, false, false);
     }
     (void)closedir(dir);
 }
@@ -379,9 +429,10 @@ static int by_age(const void *a, const void *b)
 
 /* A path whose file was replaced while nobody looked. */
 struct replaced {
-    char *path;            /* as it was */
-    char *now;             /* where its last known file is now; NULL: nothing unread there */
-    struct timespec mtime; /* of that file */
+    char *path;    /* as it was */
+    char *now;     /* where its last known file is now; NULL: nothing unread there */
+    int64_t mtime; /* of that file, ns */
+    bool rotated;  /* the file that has the path now was not known */
 };
 
 struct replacements {
@@ -399,14 +450,14 @@ static bool is_stored(const struct file_source *s, const struct stat *st)
 }
 
 static bool note_replaced(struct replacements *r, const struct tail *p, const char *now,
-                          const struct stat *st)
+                          const struct stat *st, bool rotated)
 {
     struct replaced *more = realloc(r->v, (r->count + 1) * sizeof *more);
     if (!more)
         return false;
     r->v = more;
     struct replaced *new = &r->v[r->count];
-    *new = (struct replaced){.path = strdup(p->path), .mtime = st->st_mtim};
+    *new = (struct replaced){.path = strdup(p->path), .mtime = nanoseconds(st->st_mtim), .rotated = rotated};
     if (st->st_size > p->offset)
         new->now = strdup(now);
     if (!new->path || (st->st_size > p->offset && !new->now)) {
@@ -418,26 +469,32 @@ static bool note_replaced(struct replacements *r, const struct tail *p, const ch
     return true;
 }
 
-/* Before the first scan uses positions up: which of them belong to files that were rotated meanwhile? */
+/* Before the first scan uses positions up: which of them belong to files that have another name now?
+ * Positions of files that are no more, where a new one bears the name, are to be forgotten. */
 static mr_code find_replaced(struct file_source *s, struct replacements *r, struct mr_err *err)
 {
     char path[GLOB_PATH_MAX + 258];
     struct stat st;
-    for (const struct tail *p = s->stored; p; p = p->next) {
-        if (stat(p->path, &st) == 0 && is_stored(s, &st))
-            continue; /* what is there now was known before: not rotated since */
-        if (locate(p, path, sizeof path, &st) && !note_replaced(r, p, path, &st))
-            return mr_fail(err, MR_MEMORY, "no memory left to look for rotated files");
+    struct listing list = {.v = NULL};
+    mr_code rc = MR_OK;
+    for (struct tail *p = s->stored; p && rc == MR_OK; p = p->next) {
+        bool there = stat(p->path, &st) == 0;
+        if (there && st.st_ino == p->ino)
+            continue;
+        bool rotated = !(there && is_stored(s, &st)); /* else: not since we looked */
+        if (!locate(&list, p, path, sizeof path, &st))
+            s->forgetting += p->announce = there;
+        else if ((rotated || st.st_size > p->offset) && !note_replaced(r, p, path, &st, rotated))
+            rc = mr_fail(err, MR_MEMORY, "no memory left to look for rotated files");
     }
-    return MR_OK;
+    free(list.v);
+    return rc;
 }
 
 static bool is_youngest(const struct replacements *r, size_t i)
 {
     for (size_t k = 0; k < r->count; k++) {
-        const struct timespec *a = &r->v[k].mtime, *b = &r->v[i].mtime;
-        if (strcmp(r->v[k].path, r->v[i].path) == 0 &&
-            (a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec)))
+        if (strcmp(r->v[k].path, r->v[i].path) == 0 && r->v[k].mtime > r->v[i].mtime)
             return false;
     }
     return true;
@@ -448,13 +505,13 @@ static void read_replaced(struct file_source *s, const struct replacements *r)
     struct stat st;
     for (size_t i = 0; i < r->count; i++) {
         if (r->v[i].now && s->once && stat(r->v[i].now, &st) == 0)
-            wait_for_turn(s, r->v[i].now, &st, true);
+            wait_for_turn(s, r->v[i].now, r->v[i].path, &st, true);
         else if (r->v[i].now)
-            (void)adopt(s, r->v[i].now, false, true);
+            (void)adopt(s, r->v[i].now, r->v[i].path, false, true);
     }
     for (size_t i = 0; i < r->count; i++) {
-        if (is_youngest(r, i))
-            find_between(s, r->v[i].path, &r->v[i].mtime);
+        if (r->v[i].rotated && is_youngest(r, i))
+            find_between(s, r->v[i].path, r->v[i].mtime);
     }
 }
 
@@ -488,7 +545,7 @@ mr_code discover_scan(struct file_source *s, struct mr_err *err)
         if (s->look_for_missed && fstat(t->fd, &st) == 0) {
             char was[GLOB_PATH_MAX];
             (void)snprintf(was, sizeof was, "%s", t->path);
-            find_between(s, was, &st.st_mtim);
+            find_between(s, was, nanoseconds(st.st_mtim));
         }
     }
     s->look_for_missed = false;
@@ -515,7 +572,7 @@ mr_code discover_next(struct file_source *s, struct mr_err *err)
     while (s->waiting_at < s->waiting_count) {
         struct waiting *w = &s->waiting[s->waiting_at++];
         mr_err_clear(&s->scan_err);
-        if (adopt(s, w->path, true, w->only_stored))
+        if (adopt(s, w->path, w->as, true, w->only_stored))
             return MR_OK;
         if (s->scan_err.code != MR_OK) {
             *err = s->scan_err;
@@ -530,50 +587,56 @@ mr_code discover_next(struct file_source *s, struct mr_err *err)
 static void add_move(struct file_source *s, const char *path)
 {
     char *copy = s->move_count < SOURCE_MOVES_MAX ? strdup(path) : NULL;
-    if (copy)
-        s->moves[s->move_count++] = copy;
-    else
+    if (copy) {
+        s->moves[s->move_count++] = (struct move){.now = copy, .as = s->move_from};
+    } else {
+        free(s->move_from);
         s->look_for_missed = true;
+    }
+    s->move_from = NULL;
 }
 
-static bool forget_move(struct file_source *s, const char *path)
+/* The first half of a rename: was it a file of ours, by its own name or by one that it was renamed to? */
+static void begin_move(struct file_source *s, const char *path, uint32_t cookie)
 {
+    free(s->move_from);
+    s->move_from = NULL;
+    s->move_cookie = cookie;
     for (uint32_t i = 0; i < s->move_count; i++) {
-        if (strcmp(s->moves[i], path) == 0) {
-            free(s->moves[i]);
+        if (strcmp(s->moves[i].now, path) == 0) {
+            free(s->moves[i].now);
+            s->move_from = s->moves[i].as;
             s->moves[i] = s->moves[--s->move_count];
-            return true;
+            return;
         }
     }
-    return false;
+    if (named(s, path))
+        s->move_from = strdup(path);
 }
 
 /* Something happened to `name` in a watched directory. */
 static void dir_event(struct file_source *s, const char *dir, const struct inotify_event *e)
 {
-    char path[GLOB_PATH_MAX + 258];
+    char full[GLOB_PATH_MAX + 258];
     if (e->mask & IN_ISDIR) {
         s->next_scan = source_now(s);
         return;
     }
-    (void)snprintf(path, sizeof path, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, e->name);
-    const char *as_named = path;
-    if (strcmp(dir, ".") == 0 && !named(s, path)) /* patterns without a directory */
-        as_named = path + 2;
+    (void)snprintf(full, sizeof full, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, e->name);
+    const char *path = full;
+    if (strcmp(dir, ".") == 0 && !named(s, full)) /* patterns without a directory */
+        path = full + 2;
     if (e->mask & IN_MOVED_FROM) {
-        s->move_cookie = e->cookie;
-        s->move_ours = forget_move(s, as_named) || named(s, as_named);
+        begin_move(s, path, e->cookie);
         return;
     }
-    bool ours = (e->mask & IN_MOVED_TO) && s->move_ours && e->cookie == s->move_cookie;
     struct stat st;
-    if (named(s, as_named)) {
-        if (stat(as_named, &st) == 0 && S_ISREG(st.st_mode))
-            sighted(s, as_named, &st);
-        ours = false;
+    if (named(s, path)) {
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            sighted(s, path, &st);
+    } else if ((e->mask & IN_MOVED_TO) && s->move_from && e->cookie == s->move_cookie) {
+        add_move(s, path); /* where it is by the time we look, later renames in the queue will tell */
     }
-    if (ours) /* where it is by the time we look, later renames in the queue will tell */
-        add_move(s, as_named);
 }
 
 /* Files that were made and renamed before we had a look at them. */
@@ -581,19 +644,10 @@ static void settle_moves(struct file_source *s)
 {
     for (uint32_t i = 0; i < s->move_count; i++) {
         struct stat st;
-        if (stat(s->moves[i], &st) == 0 && S_ISREG(st.st_mode) && wanted(s, s->moves[i])) {
-            struct tail *t = find(s, st.st_dev, st.st_ino);
-            if (!t) {
-                (void)adopt(s, s->moves[i], false, false);
-            } else if (!named(s, s->moves[i]) && strcmp(t->path, s->moves[i]) != 0) {
-                char *copy = strdup(s->moves[i]);
-                if (copy) {
-                    free(t->path);
-                    t->path = copy;
-                }
-            }
-        }
-        free(s->moves[i]);
+        if (stat(s->moves[i].now, &st) == 0 && S_ISREG(st.st_mode) && !find(s, st.st_dev, st.st_ino))
+            (void)adopt(s, s->moves[i].now, s->moves[i].as, false, false);
+        free(s->moves[i].now);
+        free(s->moves[i].as);
     }
     s->move_count = 0;
 }
@@ -669,14 +723,14 @@ mr_code discover_open(struct file_source *s, struct mr_err *err)
     s->first_scan = true;
     struct replacements r = {0};
     rc = find_replaced(s, &r, err);
-    if (rc == MR_OK)
-        rc = discover_scan(s, err);
     if (rc == MR_OK) {
-        read_replaced(s, &r);
+        read_replaced(s, &r); /* first: they are older than what the patterns name now */
         rc = s->scan_err.code;
         if (rc != MR_OK)
             *err = s->scan_err;
     }
+    if (rc == MR_OK)
+        rc = discover_scan(s, err);
     for (size_t i = 0; i < r.count; i++) {
         free(r.v[i].path);
         free(r.v[i].now);
@@ -699,10 +753,11 @@ void discover_close(struct file_source *s)
         free(s->dirs[i].path);
     free(s->dirs);
     for (uint32_t i = 0; i < s->move_count; i++)
-        free(s->moves[i]);
+        free(s->moves[i].now), free(s->moves[i].as);
+    free(s->move_from);
     for (uint32_t i = 0; i < s->trouble_count; i++)
         free(s->troubles[i].path);
     for (size_t i = 0; i < s->waiting_count; i++)
-        free(s->waiting[i].path);
+        free(s->waiting[i].path), free(s->waiting[i].as);
     free(s->waiting);
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "file.h"
 #include "glob.h"
@@ -141,8 +142,8 @@ static struct tail *pop_ready(struct file_source *s)
     return t;
 }
 
-/* The caller has it out of the queue. */
-static void drop(struct file_source *s, struct tail *t)
+/* The caller has it out of the queue. forget: it is deleted, or everything ends. */
+static void drop(struct file_source *s, struct tail *t, bool forget)
 {
     for (struct tail **p = &s->files; *p; p = &(*p)->next) {
         if (*p == t) {
@@ -151,12 +152,22 @@ static void drop(struct file_source *s, struct tail *t)
         }
     }
     s->open_files--;
+    s->announcing -= t->announce;
     s->full_told = false;
     s->services->count(s->host, "open_files", -1);
     if (t->wd >= 0 && s->notify >= 0)
         discover_unwatch(s, t->wd);
-    tail_fini(t);
-    free(t);
+    if (forget || s->stored_count == SOURCE_STORED_MAX) {
+        tail_fini(t);
+        free(t);
+        return;
+    }
+    (void)close(t->fd); /* should it be come upon again, it goes on where it was */
+    t->fd = -1;
+    t->announce = false;
+    t->next = s->stored;
+    s->stored = t;
+    s->stored_count++;
 }
 
 void source_trouble(struct file_source *s, const char *path, int sys)
@@ -223,6 +234,7 @@ static void keep_positions(struct file_source *s, const struct mr_open *o)
         if (t && tail_parse(o->positions[i].key, o->positions[i].pos, t)) {
             t->next = s->stored;
             s->stored = t;
+            s->stored_count++;
         } else {
             free(t);
             s->services->log(s->host, MR_WARN, "a stored position is not readable and is left out: '%.*s'",
@@ -274,7 +286,7 @@ static void close_source(void *self)
     if (!s->services)
         return;
     while (s->files)
-        drop(s, s->files);
+        drop(s, s->files, true);
     for (struct tail *next; s->stored; s->stored = next) {
         next = s->stored->next;
         tail_fini(s->stored);
@@ -354,11 +366,6 @@ static mr_code turn(struct file_source *s, struct tail *t, struct mr_batch *b, m
     bool leaving = is_due(t->gone_at, s->rotate_wait, now);
     bool flush = s->once || leaving || is_due(t->partial_at, s->flush_after, now);
 
-    if (t->announce) {
-        t->announce = false;
-        source_ready(s, t);
-        return stamp(t, b, false, err);
-    }
     mr_code rc = tail_fill(t, &s->rules, s->services, b, flush, s->spans, &news, err);
     tell(s, t, &news);
     if (rc == MR_IO && !s->once) {
@@ -396,9 +403,44 @@ static mr_code turn(struct file_source *s, struct tail *t, struct mr_batch *b, m
         bool deleted = fstat(t->fd, &st) == 0 && st.st_nlink == 0;
         if (deleted)
             rc = stamp(t, b, true, err);
-        drop(s, t);
+        drop(s, t, deleted);
     }
     return rc;
+}
+
+/* Tells the host of files before anything of them is read, so that they are found again after a crash,
+ * whatever they are called then. Oldest first: what a later start does not know is then younger than all it
+ * knows. */
+static mr_code announce(struct file_source *s, struct mr_batch *b, struct mr_err *err)
+{
+    struct tail *oldest = NULL;
+    for (struct tail *t = s->files; t; t = t->next) {
+        if (t->announce &&
+            (!oldest || t->mtime < oldest->mtime || (t->mtime == oldest->mtime && t->gone_at != MR_NEVER)))
+            oldest = t;
+    }
+    oldest->announce = false;
+    s->announcing--;
+    return stamp(oldest, b, false, err);
+}
+
+/* Positions of files that are no more. */
+static mr_code forget(struct file_source *s, struct mr_batch *b, struct mr_err *err)
+{
+    for (struct tail **p = &s->stored; *p; p = &(*p)->next) {
+        struct tail *t = *p;
+        if (!t->announce)
+            continue;
+        mr_code rc = stamp(t, b, true, err);
+        *p = t->next;
+        s->stored_count--;
+        s->forgetting--;
+        tail_fini(t);
+        free(t);
+        return rc;
+    }
+    s->forgetting = 0;
+    return MR_AGAIN;
 }
 
 static mr_code read_source(void *self, struct mr_batch *b, struct mr_err *err)
@@ -412,6 +454,10 @@ static mr_code read_source(void *self, struct mr_batch *b, struct mr_err *err)
         return rc;
     if (now >= s->next_check)
         check_quiet(s, now);
+    if (s->announcing)
+        return announce(s, b, err);
+    if (s->forgetting && (rc = forget(s, b, err)) != MR_AGAIN)
+        return rc;
 
     for (int turns = 0; turns < TURNS_MAX; turns++) {
         struct tail *t = pop_ready(s);

@@ -7,6 +7,7 @@
 enum {
     SOURCE_MOVES_MAX = 64,     /* renames followed between two looks */
     SOURCE_TROUBLES_MAX = 256, /* paths whose failure was told, so that it is not told again */
+    SOURCE_STORED_MAX = 65536, /* files that were read and closed, and would be known again */
     SOURCE_DIRS_MAX = 4096     /* directories watched; more are looked at by rescans only */
 };
 
@@ -25,9 +26,14 @@ struct trouble {
     bool seen;
 };
 
+/* A rename that was seen, of a file that was not looked at yet. */
+struct move {
+    char *now, *as; /* its name, and the one under which it was written */
+};
+
 /* once: a file whose turn will come */
 struct waiting {
-    char *path;
+    char *path, *as;
     uint64_t dev, ino;
     int64_t mtime;    /* ns */
     bool only_stored; /* read it only when it is the file of a position of the last run */
@@ -49,18 +55,21 @@ struct file_source {
 
     struct tail *files; /* open ones */
     int64_t open_files;
+    uint32_t announcing; /* files whose position the host has not heard of */
     struct tail *first_ready, *last_ready;
-    struct tail *stored; /* positions given back at open, not used yet: a list, fd -1 */
+    struct tail *stored; /* positions of files that are not open, given back at open or kept since: fd -1 */
+    uint32_t stored_count;
+    uint32_t forgetting; /* of those, marked `announce`: positions that the host may forget */
     struct waiting *waiting;
     size_t waiting_count, waiting_cap, waiting_at;
 
     int notify; /* inotify; -1: rescans alone */
     struct dir_watch *dirs;
     uint32_t dir_count;
-    char *moves[SOURCE_MOVES_MAX]; /* where files of ours went that were not looked at yet */
+    struct move moves[SOURCE_MOVES_MAX];
     uint32_t move_count;
-    uint32_t move_cookie; /* of the half of a rename that was seen */
-    bool move_ours;
+    uint32_t move_cookie; /* of the half of a rename that was seen ... */
+    char *move_from;      /* ... when it was of a file of ours */
     struct trouble troubles[SOURCE_TROUBLES_MAX];
     uint32_t trouble_count;
 

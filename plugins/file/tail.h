@@ -52,6 +52,7 @@ struct tail {
     bool announce;    /* its position is news to the host, though no event came with it */
     mr_ms gone_at;    /* no pattern names it since then; MR_NEVER: one does */
     mr_ms partial_at; /* when `partial` last grew */
+    int64_t mtime;    /* ns, when it was opened */
     struct tail *next, *next_ready;
 };
 
