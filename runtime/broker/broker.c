@@ -33,6 +33,9 @@ struct mr_broker {
     int64_t partitions; /* of all topics */
     int64_t producer_next, producer_block_end;
     struct mr_timer tick;
+    uint32_t flushing; /* partitions, and the walk over them */
+    void (*flushed)(void *arg);
+    void *flushed_arg;
     bool closing; /* who is woken by a closing partition must not open it again */
     char dir[PATH_BYTES / 2];
 };
@@ -656,6 +659,31 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
         mr_timer_set(w, &b->tick, mr_now(w) + config->tick_ms);
     *out = b;
     return MR_OK;
+}
+
+static void one_flushed(void *arg, mr_code rc, int sys)
+{
+    struct mr_broker *b = arg;
+    (void)rc; /* a partition that failed has told its own producers */
+    (void)sys;
+    mr_assert(b->flushing > 0);
+    if (--b->flushing == 0 && !b->closing)
+        b->flushed(b->flushed_arg);
+}
+
+void mr_broker_flush(struct mr_broker *b, void (*done)(void *arg), void *arg)
+{
+    mr_assert(b->flushing == 0);
+    b->flushed = done;
+    b->flushed_arg = arg;
+    b->flushing = 1;
+    for (size_t k = 0; k < b->count; k++)
+        for (int32_t i = 0; i < b->topics[k]->pub.partitions; i++) {
+            struct mr_partition *p = b->topics[k]->open[i];
+            if (p && mr_partition_flush(p, one_flushed, b))
+                b->flushing++;
+        }
+    one_flushed(b, MR_OK, 0);
 }
 
 void mr_broker_close(struct mr_broker *b)

@@ -59,6 +59,10 @@ struct mr_setting_row {
 
 mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr_broker_config *config,
                        struct mr_broker **out, struct mr_err *err);
+/* done(arg) once all open partitions are flushed, or cannot be; from the loop, or at once when there is
+ * nothing to do. One at a time. Before a close: it is clean then, and the next start has nothing to recover.
+ */
+void mr_broker_flush(struct mr_broker *b, void (*done)(void *arg), void *arg);
 void mr_broker_close(struct mr_broker *b); /* partitions are closed clean; NULL is fine */
 
 /* Makes a topic. partitions -1: the default. On refusal err says what and what to do. Blocks for two fsyncs.

@@ -526,6 +526,8 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     mr_code rc = mr_log_open(w, dir, &config->log, &p->log, &story);
     if (rc == MR_OK || (rc == MR_CORRUPT && p->log)) {
         struct mr_err scan = {0};
+        if (rc == MR_OK)
+            mr_err_clear(&story); /* what was tried on the way is no story */
         snapshot_load(p);
         mr_code damage = rebuild(p, &scan);
         if (damage && rc == MR_OK)
@@ -546,6 +548,14 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     mr_producers_fini(&p->producers);
     mr_free(p);
     return rc;
+}
+
+bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg)
+{
+    if (p->broken || mr_log_synced(p->log).v >= mr_log_end(p->log).v)
+        return false;
+    mr_log_sync(p->log, done, arg);
+    return true;
 }
 
 static void leave(struct mr_partition *p)

@@ -65,7 +65,10 @@ struct mr_partition;
  * all the same: `err` then holds the story and the code is MR_OK with err->code MR_CORRUPT. */
 mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
                           struct mr_partition **out, struct mr_err *err);
-/* Answers whoever waits with MR_CANCELLED, wakes the parked, syncs, closes the log clean. */
+/* done once all that is appended is on the disk, also of topics that wait for none. false: it is already, or
+ * never will be (a sync failed); done is not called. */
+bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg);
+/* Answers whoever waits with MR_CANCELLED, wakes the parked, closes the log: clean when it was flushed. */
 void mr_partition_close(struct mr_partition *p);
 /* The same, and deletes everything. */
 mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err);

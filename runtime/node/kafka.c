@@ -15,7 +15,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 enum {
@@ -83,7 +82,7 @@ static void request_free(struct mr_request *r)
     struct mr_kafka *k = r->kafka;
     mr_assert(r->sends == 0 && r->pending == 0 && !r->timer.runtime); /* K4 */
     for (uint32_t i = 0; i < r->file_count; i++)
-        (void)close(r->files[i].fd);
+        mr_file_close(r->files[i].file);
     if (r->sending_link) {
         *r->sending_link = r->sending;
         if (r->sending)
@@ -216,21 +215,9 @@ bool mr_request_read(struct mr_request *r, void *message)
     return false;
 }
 
-static int held_fd(struct mr_file *f)
+void mr_request_hold(struct mr_request *r, const struct mr_log_view *view)
 {
-    return ((struct mr_held_file *)(void *)f)->fd;
-}
-static const struct mr_world_ops held_ops = {.fd = held_fd};
-static struct mr_world held_world = {.ops = &held_ops}; /* of files that net.h only asks for their number */
-
-bool mr_request_hold(struct mr_request *r, const struct mr_log_view *view)
-{
-    int fd = fcntl(mr_file_fd(view->file), F_DUPFD_CLOEXEC, 3);
-    if (fd < 0)
-        return false;
-    r->files[r->file_count++] =
-        (struct mr_held_file){.file = {.world = &held_world}, .fd = fd, .at = view->at};
-    return true;
+    r->files[r->file_count++] = (struct mr_held_file){.file = mr_file_hold(view->file), .at = view->at};
 }
 
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
@@ -284,7 +271,7 @@ static mr_code send_answer(struct mr_kafka_conn *c, struct mr_request *r)
         at = to;
         if (i < r->holes.count)
             parts[count++] =
-                (struct mr_part){.file = &r->files[i].file, .at = r->files[i].at, .len = r->holes.v[i].len};
+                (struct mr_part){.file = r->files[i].file, .at = r->files[i].at, .len = r->holes.v[i].len};
         if (i == r->holes.count || count + 2 > PARTS_MAX) {
             rc = mr_conn_send(c->net, parts, count, sent, r);
             if (rc == MR_PENDING)

@@ -21,10 +21,9 @@ enum {
 
 struct mr_kafka_conn;
 
-/* A file range that is sent: a descriptor of its own, so that retention may drop the segment meanwhile. */
+/* A file range that is sent; held, so that retention may drop the segment meanwhile. */
 struct mr_held_file {
-    struct mr_file file; /* first */
-    int fd;
+    struct mr_file *file;
     int64_t at;
 };
 
@@ -77,8 +76,8 @@ void *mr_request_take(struct mr_request *r, size_t count, size_t size);
 /* Reads the body; false: it was garbage and the connection is closed. */
 bool mr_request_read(struct mr_request *r, void *message);
 
-/* The next hole of the answer is filled from there. r->files has room for it. false: no descriptor left. */
-bool mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
+/* The next hole of the answer is filled from there. r->files has room for it. */
+void mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,

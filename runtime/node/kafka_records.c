@@ -336,10 +336,8 @@ static void fetch_fill(struct mr_request *r, const struct fetch_row *row,
     };
     if (row->why || row->view.len == 0)
         return;
-    if (mr_request_hold(r, &row->view))
-        o->records = (struct mr_slice){NULL, row->view.len}; /* a hole */
-    else
-        o->error_code = MR_REFUSE_STORAGE;
+    mr_request_hold(r, &row->view);
+    o->records = (struct mr_slice){NULL, row->view.len}; /* a hole */
 }
 
 static void fetch_answer(struct mr_request *r)

@@ -1,6 +1,7 @@
 /* node.c - opens and closes a node: data directory, shard, broker, topics port, listener.
  *
- * opening --thread started--> open --close posted--> draining --nothing under way, or DRAIN_MS--> finished
+ * opening --thread started--> open --close posted--> draining --nothing under way--> flushing --all on the
+ * disk--> finished;   after DRAIN_MS: finished from anywhere
  *
  * Everything is made on the caller's thread, before the shard's thread starts: so a failure is simply
  * returned.
@@ -137,12 +138,25 @@ static void force(void *arg)
     finish(n);
 }
 
+static void finish_posted(void *arg)
+{
+    finish(arg);
+}
+
+static void flushed(void *arg) /* maybe from inside of a log that finish would close */
+{
+    struct mr_node *n = arg;
+    mr_post(n->world, finish_posted, n);
+}
+
 static void settle(void *arg)
 {
     struct mr_node *n = arg;
     n->settling = false;
-    if (!n->finished && mr_port_busy(n->port) == 0 && mr_kafka_busy(n->kafka) == 0)
-        finish(n);
+    if (n->finished || n->flushing || mr_port_busy(n->port) || mr_kafka_busy(n->kafka))
+        return;
+    n->flushing = true;
+    mr_broker_flush(n->broker, flushed, n);
 }
 
 /* Posted: whoever calls may be in the middle of its own lists. */

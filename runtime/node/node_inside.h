@@ -33,7 +33,7 @@ struct mr_node {
     pthread_t thread;
     int lock;     /* descriptor of the locked file */
     bool closing; /* nothing new is taken */
-    bool finished, settling;
+    bool finished, settling, flushing;
     struct mr_timer force;
     char data_dir[3000];
     char address[MR_ADDRESS_BYTES];
