@@ -91,7 +91,7 @@ static struct mr_batch_more *batch_create(struct mr_batch_pool *p)
     struct mr_batch *b = &m->pub;
     /* one block; the widest first, so that all are aligned */
     char *block = mr_alloc(cap * (sizeof(struct mr_value) + sizeof(struct mr_slice) + 2 * sizeof(int64_t) +
-                                  sizeof(uint32_t) + sizeof(uint16_t) + sizeof(uint8_t)));
+                                  sizeof(uint32_t) + 2 * sizeof(uint16_t) + sizeof(uint8_t)));
     if (!block) {
         mr_free(m);
         return NULL;
@@ -103,7 +103,8 @@ static struct mr_batch_more *batch_create(struct mr_batch_pool *p)
     b->time = (void *)(block += cap * sizeof *b->raw);
     b->offset = (void *)(block += cap * sizeof *b->time);
     m->text_len = (void *)(block += cap * sizeof *b->offset);
-    b->fate = (void *)(block + cap * sizeof *m->text_len);
+    m->order = (void *)(block += cap * sizeof *m->text_len);
+    b->fate = (void *)(block + cap * sizeof *m->order);
     b->size = sizeof *b;
     b->cap = (uint32_t)cap;
     b->runtime = m;
@@ -177,7 +178,7 @@ void mr_batch_free(struct mr_batch *b)
 size_t mr_batch_bytes(const struct mr_batch *b)
 {
     const struct mr_batch_more *m = mr_batch_more_of(b);
-    size_t row = sizeof(struct mr_value) + sizeof(struct mr_slice) + 2 * sizeof(int64_t) + 7;
+    size_t row = sizeof(struct mr_value) + sizeof(struct mr_slice) + 2 * sizeof(int64_t) + 9;
     size_t idle = (size_t)(b->cap - b->rows) * sizeof(struct mr_value) * b->columns;
     size_t rest = (size_t)(m->arena.arena.end - m->arena.arena.at);
     size_t held = m->arena.held > idle + rest ? m->arena.held - idle - rest : 0;
@@ -501,6 +502,7 @@ bool mr_batch_copy_row(struct mr_batch *to, struct mr_batch *from, uint32_t row)
     if (copy.p) {
         to->raw[new_row] = (struct mr_slice){copy.p, from->raw[row].len};
         m->text_len[new_row] = (uint32_t)text.len;
+        m->order[new_row] = MR_ORDER_OTHER; /* the columns here have an order of their own */
     }
     sel[count] = (uint16_t)new_row;
     to->count = count + 1;

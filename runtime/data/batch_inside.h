@@ -10,8 +10,10 @@
 #include "data/batch.h"
 
 enum {
-    MR_SHAPE_PAD = 32,         /* readable bytes behind a shape's text */
-    MR_SHAPES_NESTED_MAX = 256 /* nested shapes a batch; beyond it names are just read */
+    MR_SHAPE_PAD = 32,          /* readable bytes behind a shape's text */
+    MR_SHAPES_NESTED_MAX = 256, /* nested shapes a batch; beyond it names are just read */
+    MR_ORDER_RISING = 0xfffe,   /* in the order of the columns, of which some may be missing */
+    MR_ORDER_OTHER = 0xffff     /* in another order; any smaller number n: exactly columns 0 to n - 1 */
 };
 
 struct mr_shape {
@@ -36,6 +38,7 @@ struct mr_batch_more {
     struct mr_batch_pin *pins;
     struct mr_slice *reason; /* [row], NULL as long as nothing was rejected */
     uint32_t *text_len;      /* [row] length of the JSON text at raw[row].p, also after a touch; 0: none */
+    uint16_t *order; /* [row] how the members of that text lie: a number of columns, or MR_ORDER_... */
     struct mr_shape **shape; /* [column] */
     struct mr_shape *first;  /* the member that an event began with the last time */
     uint16_t *index;         /* slots by hash, once there are many columns */

@@ -438,6 +438,8 @@ static bool read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, str
     struct reader r = {.fault = f, .b = b};
     struct mr_shape **link = &mr_batch_more_of(b)->first;
     const char *p = beginning(&r, text), *from = p;
+    int32_t slot = -1;
+    bool dense = true, rising = true;
     if (!p)
         return false;
     if (peek(&r, p) != '{')
@@ -452,6 +454,9 @@ static bool read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, str
         else if ((p = column_name(&r, p, link, &s)) == NULL)
             return false;
         struct mr_column *c = &b->column[s->slot];
+        dense &= s->slot == slot + 1;
+        rising &= s->slot > slot;
+        slot = s->slot;
         if (RARE(c->removed))
             mr_batch_revive(b, (uint32_t)s->slot);
         p = skip_blanks(&r, p);
@@ -470,6 +475,9 @@ static bool read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, str
 end:
     p++;
     *body = (struct mr_slice){from, (size_t)(p - from)};
+    mr_batch_more_of(b)->order[row] = (uint16_t)(dense    ? slot + 1
+                                                 : rising ? (int32_t)MR_ORDER_RISING
+                                                          : (int32_t)MR_ORDER_OTHER);
     *lines = r.lines;
     p = skip_blanks(&r, p);
     if (p != r.end)

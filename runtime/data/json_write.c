@@ -215,49 +215,135 @@ static inline struct mr_slice original(const struct mr_value *v, const char *p, 
     return (struct mr_slice){p, s.len};
 }
 
+/* An event in the writing. */
+struct writer {
+    struct mr_buf *out;
+    const struct mr_batch *b;
+    uint32_t row;
+    const char *text, *text_end;
+    const char *run, *run_end; /* bytes of the text that are still to be copied */
+    bool first;
+    bool foreign;  /* a member was written that is not as it stands in the text */
+    bool confused; /* ... and after it another: they may not have stood in this order */
+};
+
+static bool flush(struct writer *w)
+{
+    bool good = !w->run || mr_buf_put(w->out, w->run, (size_t)(w->run_end - w->run));
+    w->run = NULL;
+    return good;
+}
+
+/* Is this shape's text at p, within the event's? */
+static inline bool name_at(const struct writer *w, const char *p, const struct mr_shape *s)
+{
+    size_t left = (size_t)(w->text_end - p);
+    if (left < s->len)
+        return false;
+    if (left >= 16 && s->len <= 16) { /* most names: two loads that overlap */
+        uint64_t a, b, c, d, mask = s->len >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * s->len)) - 1;
+        memcpy(&a, p, 8);
+        memcpy(&b, s->quoted, 8);
+        if (mask != UINT64_MAX)
+            return ((a ^ b) & mask) == 0; /* the first bytes are the low ones */
+        memcpy(&c, p + s->len - 8, 8);
+        memcpy(&d, s->quoted + s->len - 8, 8);
+        return a == b && c == d;
+    }
+    return memcmp(p, s->quoted, s->len) == 0;
+}
+
+static inline bool write_member(struct writer *w, uint32_t c)
+{
+    const struct mr_value *v = &w->b->column[c].v[w->row];
+    if (v->tag == MR_MISSING || w->b->column[c].removed)
+        return true;
+    const struct mr_shape *s = mr_batch_more_of(w->b)->shape[c];
+    struct mr_slice o = {NULL, 0};
+    if (w->run) {
+        if (w->text_end - w->run_end > 1 && *w->run_end == ',' && name_at(w, w->run_end + 1, s))
+            o = original(v, w->run_end + 1 + s->len, w->text, w->text_end);
+        if (o.len) {
+            w->run_end = o.p + o.len;
+            return true;
+        }
+        if (!flush(w))
+            return false;
+    }
+    if (!room(w->out, (size_t)s->len + 1))
+        return false;
+    if (!w->first)
+        w->out->p[w->out->len++] = ',';
+    w->first = false;
+    put(w->out, s->quoted, s->len);
+    w->confused |= w->foreign;
+    o = original(v, NULL, w->text, w->text_end);
+    if (o.len) {
+        w->run = o.p;
+        w->run_end = o.p + o.len;
+        return true;
+    }
+    w->foreign = true;
+    return write_at(w->out, v, 0);
+}
+
+/* The members that the text has in its order, then the others. The slow way: every name is looked up. */
+static bool write_in_order(struct writer *w)
+{
+    const struct mr_json_kernel *k = mr_json_kernel();
+    struct mr_batch *b = &mr_batch_more_of(w->b)->pub; /* the same; looking names up remembers the last */
+    uint8_t done[MR_BATCH_COLUMNS_MAX] = {0};
+    const char *p = w->text + 1;
+    for (;;) {
+        while (*p == ' ' || *p == '\t' || *p == ',')
+            p++;
+        if (*p == '}')
+            break;
+        const char *q = k->skip(p, w->text_end);
+        struct mr_value name = {.tag = MR_JSON, .hint = MR_STRING, .len = (uint32_t)(q - p), .u.s = p}, plain;
+        if (!memchr(p, '\\', name.len))
+            plain = mr_value_string((struct mr_slice){p + 1, name.len - 2});
+        else if (!mr_json_resolve(b->arena, &name, &plain))
+            return false;
+        int32_t slot = mr_batch_slot(b, plain.u.s, plain.len, false);
+        if (slot >= 0 && !done[slot]) {
+            done[slot] = 1;
+            if (!write_member(w, (uint32_t)slot))
+                return false;
+        }
+        for (p = q; *p == ' ' || *p == '\t' || *p == ':';)
+            p++;
+        p = k->skip(p, w->text_end);
+    }
+    for (uint32_t c = 0; c < b->columns; c++)
+        if (!done[c] && !write_member(w, c))
+            return false;
+    return true;
+}
+
 static bool write_touched(struct mr_buf *out, const struct mr_batch *b, uint32_t row)
 {
     const struct mr_batch_more *m = mr_batch_more_of(b);
-    const char *text = b->raw[row].p, *text_end = text ? text + m->text_len[row] : NULL;
-    const char *run = NULL, *run_end = NULL; /* bytes of the text that are still to be copied */
-    bool first = true;
-    if (!room(out, m->text_len[row] + 64))
+    uint32_t len = m->text_len[row];
+    uint16_t order = len ? m->order[row] : 0;
+    size_t start = out->len;
+    const char *text = len ? b->raw[row].p : NULL, *end = len ? text + len : NULL;
+    const struct writer begun = {
+        .out = out, .b = b, .row = row, .text = text, .text_end = end, .first = true};
+    struct writer w = begun;
+    if (!room(out, (size_t)len + 64))
         return false;
     out->p[out->len++] = '{';
-    for (uint32_t c = 0; c < b->columns; c++) {
-        const struct mr_value *v = &b->column[c].v[row];
-        if (v->tag == MR_MISSING || b->column[c].removed)
-            continue;
-        const struct mr_shape *s = m->shape[c];
-        if (run) {
-            const char *name = run_end + 1, *at = name + s->len;
-            struct mr_slice o = {NULL, 0};
-            if ((size_t)(text_end - run_end) > s->len + 1 && *run_end == ',' &&
-                memcmp(name, s->quoted, s->len) == 0)
-                o = original(v, at, text, text_end);
-            if (o.len) {
-                run_end = o.p + o.len;
-                continue;
-            }
-            if (!mr_buf_put(out, run, (size_t)(run_end - run)))
-                return false;
-            run = NULL;
-        }
-        if (!room(out, (size_t)s->len + 1))
-            return false;
-        if (!first)
-            out->p[out->len++] = ',';
-        first = false;
-        put(out, s->quoted, s->len);
-        struct mr_slice o = original(v, NULL, text, text_end);
-        if (o.len) {
-            run = o.p;
-            run_end = o.p + o.len;
-        } else if (!write_at(out, v, 0)) {
-            return false;
-        }
+    bool good = true;
+    if (order != MR_ORDER_OTHER)
+        for (uint32_t c = 0; good && c < b->columns; c++)
+            good = write_member(&w, c);
+    if (good && (order == MR_ORDER_OTHER || (order == MR_ORDER_RISING && w.confused))) {
+        out->len = start + 1;
+        w = begun;
+        good = write_in_order(&w);
     }
-    return (!run || mr_buf_put(out, run, (size_t)(run_end - run))) && mr_buf_put(out, "}", 1);
+    return good && flush(&w) && mr_buf_put(out, "}", 1);
 }
 
 bool mr_json_write_row(struct mr_buf *out, const struct mr_batch *b, uint32_t row)

@@ -68,6 +68,37 @@ static void a_renamed_value_is_not_taken_for_its_old_neighbour(void **state)
     mr_batch_free(b);
 }
 
+static void an_event_keeps_its_own_order_whatever_its_neighbours_have(void **state)
+{
+    (void)state;
+    const char *lines[] = {
+        "{\"a\":1,\"b\":true,\"c\":3}",
+        "{\"c\":1,\"b\":false,\"a\":\"x\"}",
+        "{\"env\":1}",
+        "{\"c\": 1, \"\\u0061\": 2, \"c\": 3}",
+        "{\"b\":null,\"x\":0}",
+        "{\"a\":1,\"c\":2,\"x\":5}",
+    };
+    struct mr_batch *b = events_of(pool, lines, 6);
+    for (uint32_t r = 0; r < 6; r++) {
+        assert_true(mr_batch_set(b, r, S("env"), text_value("p")));
+        assert_true(mr_batch_set(b, r, S("b"), mr_value_int(9)));
+    }
+    assert_event(b, 0, "{\"a\":1,\"b\":9,\"c\":3,\"env\":\"p\"}");
+    assert_event(b, 1, "{\"c\":1,\"b\":9,\"a\":\"x\",\"env\":\"p\"}");
+    assert_event(b, 2, "{\"env\":\"p\",\"b\":9}");
+    assert_event(b, 3, "{\"c\":3,\"a\":2,\"b\":9,\"env\":\"p\"}");
+    assert_event(b, 4, "{\"b\":9,\"x\":0,\"env\":\"p\"}");
+    assert_event(b, 5, "{\"a\":1,\"c\":2,\"x\":5,\"b\":9,\"env\":\"p\"}");
+    struct mr_batch *to = mr_batch_take(pool);
+    for (uint32_t r = 6; r > 0; r--)
+        assert_true(mr_batch_copy_row(to, b, r - 1));
+    assert_event(to, 4, "{\"c\":1,\"b\":9,\"a\":\"x\",\"env\":\"p\"}");
+    assert_event(to, 0, "{\"a\":1,\"c\":2,\"x\":5,\"b\":9,\"env\":\"p\"}");
+    mr_batch_free(to);
+    mr_batch_free(b);
+}
+
 static void a_removed_field_comes_back_empty(void **state)
 {
     (void)state;
@@ -299,6 +330,7 @@ int main(void)
         cmocka_unit_test(an_untouched_event_leaves_as_it_came),
         cmocka_unit_test(a_touched_event_keeps_the_text_of_its_other_fields),
         cmocka_unit_test(a_renamed_value_is_not_taken_for_its_old_neighbour),
+        cmocka_unit_test(an_event_keeps_its_own_order_whatever_its_neighbours_have),
         cmocka_unit_test(a_removed_field_comes_back_empty),
         cmocka_unit_test(rows_added_later_are_empty_in_every_column),
         cmocka_unit_test(a_reused_batch_remembers_nothing),

@@ -10,12 +10,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct mr_batch_pool *pool;
-    static const char *const lines[] = {
-        "{\"i\":1,\"f\":2.5,\"s\":\"a\\nb\",\"n\":null,\"l\":[1,\"x\"],\"o\":{\"p\":\"10\",\"q\":{\"r\":-1}}"
-        "}",
-        "{\"i\":\"7\",\"s\":\"abc\",\"o\":null}",
-        "{}",
-    };
+    static const char first[] = "{\"i\":1,\"f\":2.5,\"s\":\"a\\nb\",\"n\":null,\"l\":[1,\"x\"],"
+                                "\"o\":{\"p\":\"10\",\"q\":{\"r\":-1}}}";
+    static const char *const lines[] = {first, "{\"i\":\"7\",\"s\":\"abc\",\"o\":null}", "{}"};
     if (!pool)
         pool = mr_batch_pool_new(1, 64 << 20);
     struct mr_xtree *x = NULL;
