@@ -84,7 +84,7 @@ static void json_decode(void *self, struct mr_batch *b, int32_t slot, struct mr_
             mr_batch_touch(b, row);
             mr_batch_reject(b, row, "%s", err.text);
         } else if (others) {
-            mr_batch_touch(b, row);
+            mr_json_row_merged(b, row);
         }
     }
 }

@@ -50,13 +50,6 @@ mr_code mr_json_read(struct mr_slice text, struct mr_value *out, struct mr_err *
     return MR_OK;
 }
 
-/* Of a row of which a part was filled before the fault was found. */
-static void empty_row(struct mr_batch *b, uint32_t row)
-{
-    for (uint32_t c = 0; c < b->columns; c++)
-        b->column[c].v[row] = (struct mr_value){0};
-}
-
 mr_code mr_json_read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_err *err)
 {
     const struct mr_json_kernel *k = mr_json_kernel();
@@ -67,25 +60,27 @@ mr_code mr_json_read_row(struct mr_batch *b, uint32_t row, struct mr_slice text,
     m->text_len[row] = 0;
     b->raw[row].len = 0;
     if (!k->read_row(b, row, text, &body, &lines, &f)) {
-        empty_row(b, row);
+        k->forget(b, row, text);
         return tell(text, &f, err);
     }
     if (lines) { /* a pretty-printed object: an event is one line, so its breaks become blanks */
         struct mr_slice copy = mr_slice_copy(b->arena, body);
-        if (!copy.p) {
-            empty_row(b, row);
-            return mr_fail(err, MR_LIMIT, "json: 'batch_bytes' was reached");
-        }
         char *p = (char *)(uintptr_t)copy.p; /* ours */
         for (size_t i = 0; i < copy.len; i++)
             if (p[i] == '\n' || p[i] == '\r')
                 p[i] = ' ';
-        if (!k->read_row(b, row, copy, &body, &lines, &f)) {
-            empty_row(b, row);
-            return tell(copy, &f, err);
+        if (!p || !k->read_row(b, row, copy, &body, &lines, &f)) {
+            k->forget(b, row, text);
+            return p ? tell(copy, &f, err) : mr_fail(err, MR_LIMIT, "json: 'batch_bytes' was reached");
         }
     }
     b->raw[row] = body;
     m->text_len[row] = (uint32_t)body.len;
     return MR_OK;
+}
+
+void mr_json_row_merged(struct mr_batch *b, uint32_t row)
+{
+    mr_batch_touch(b, row);
+    mr_batch_more_of(b)->order[row] = 0;
 }

@@ -22,10 +22,13 @@ enum { MR_JSON_DEPTH_MAX = 128 };
 mr_code mr_json_read(struct mr_slice text, struct mr_value *out, struct mr_err *err);
 /* The members of one object text into the columns of one row (one that exists, see mr_batch_rows), guessing
  * that the events of a batch have their names in the same order; sets b->raw[row] to the text. [borrow] text:
- * it must live as long as the batch. Columns that the text does not name keep their values (touch the row
- * then). On an error the row is left empty: MR_BADDATA, or MR_LIMIT when the batch has no columns or bytes
- * left. */
+ * it must live as long as the batch. Columns that the text does not name keep their values (call
+ * mr_json_row_merged then). On an error none of the text's members is in the row: MR_BADDATA, or MR_LIMIT
+ * when the batch has no columns or bytes left. */
 mr_code mr_json_read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_err *err);
+/* For a row that had other fields before read_row: the text is not all of the event. What was there before
+ * comes first when it is written. */
+void mr_json_row_merged(struct mr_batch *b, uint32_t row);
 /* Decodes one level of MR_JSON into the arena. */
 bool mr_json_resolve(struct mr_arena *a, const struct mr_value *in, struct mr_value *out);
 

@@ -6,6 +6,7 @@ const struct mr_json_kernel mr_json_kernel_avx2 = {
     .name = "avx2",
     .read = read,
     .read_row = read_row,
+    .forget = forget,
     .plain = plain,
     .skip = skip,
 };

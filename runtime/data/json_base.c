@@ -5,6 +5,7 @@ const struct mr_json_kernel mr_json_kernel_base = {
     .name = "base",
     .read = read,
     .read_row = read_row,
+    .forget = forget,
     .plain = plain,
     .skip = skip,
 };

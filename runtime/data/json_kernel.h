@@ -24,6 +24,8 @@ struct mr_json_kernel {
      * tokens. */
     bool (*read_row)(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_slice *body,
                      bool *lines, struct mr_json_fault *f);
+    /* Takes the members that read_row has read of a text, up to its fault or to the end, away again. */
+    void (*forget)(struct mr_batch *b, uint32_t row, struct mr_slice text);
     /* Bytes at the beginning of [p, p + len) that JSON text in ASCII can have in a string as they are. */
     size_t (*plain)(const char *p, size_t len);
     /* The first byte after the value that begins at p, of text that was checked before. */

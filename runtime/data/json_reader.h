@@ -432,8 +432,9 @@ static __attribute__((noinline)) const char *column_name(struct reader *r, const
     return p;
 }
 
-static bool read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_slice *body,
-                     bool *lines, struct mr_json_fault *f)
+/* undo: of a text that has turned out to be broken, take the members before the fault away again. */
+static bool members(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_slice *body,
+                    bool *lines, struct mr_json_fault *f, bool undo)
 {
     struct reader r = {.fault = f, .b = b};
     struct mr_shape **link = &mr_batch_more_of(b)->first;
@@ -460,7 +461,10 @@ static bool read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, str
         if (RARE(c->removed))
             mr_batch_revive(b, (uint32_t)s->slot);
         p = skip_blanks(&r, p);
-        if ((p = value(&r, p, 1, &s->child, &c->v[row])) == NULL)
+        p = value(&r, p, 1, &s->child, &c->v[row]);
+        if (RARE(undo))
+            c->v[row] = (struct mr_value){0};
+        if (!p)
             return false;
         p = skip_blanks(&r, p);
         char ch = peek(&r, p);
@@ -483,6 +487,20 @@ end:
     if (p != r.end)
         return broken(&r, p, "the text goes on after the object") != NULL;
     return true;
+}
+
+static bool read_row(struct mr_batch *b, uint32_t row, struct mr_slice text, struct mr_slice *body,
+                     bool *lines, struct mr_json_fault *f)
+{
+    return members(b, row, text, body, lines, f, false);
+}
+
+static void forget(struct mr_batch *b, uint32_t row, struct mr_slice text)
+{
+    struct mr_json_fault f;
+    struct mr_slice body;
+    bool lines;
+    (void)members(b, row, text, &body, &lines, &f, true);
 }
 
 static size_t plain(const char *p, size_t len)

@@ -452,7 +452,7 @@ static void events_of_many_shapes_share_a_batch(void **state)
     mr_batch_pool_free(pool);
 }
 
-static void a_refused_row_is_left_empty(void **state)
+static void a_refused_text_leaves_nothing_in_the_row(void **state)
 {
     (void)state;
     struct mr_batch_pool *pool = mr_batch_pool_new(1, 1 << 22);
@@ -461,6 +461,9 @@ static void a_refused_row_is_left_empty(void **state)
     mr_batch_rows(b, 1);
     assert_int_equal(mr_json_read_row(b, 0, MR_SLICE("{\"a\":1,\"b\":2,}"), &err), MR_BADDATA);
     assert_event(b, 0, "{}");
+    assert_true(mr_batch_set(b, 0, "host", 4, mr_value_int(1)));
+    assert_int_equal(mr_json_read_row(b, 0, MR_SLICE("{\"a\":1,\"b\":truE}"), &err), MR_BADDATA);
+    assert_event(b, 0, "{\"host\":1}");
     assert_int_equal(mr_json_read_row(b, 0, MR_SLICE("[1]"), &err), MR_BADDATA);
     assert_string_equal(err.text, "json: byte 0, '[': an object was expected");
     mr_batch_free(b);
@@ -478,7 +481,7 @@ int main(void)
         cmocka_unit_test(other_values_have_their_text),
         cmocka_unit_test(an_event_is_one_line),
         cmocka_unit_test(events_of_many_shapes_share_a_batch),
-        cmocka_unit_test(a_refused_row_is_left_empty),
+        cmocka_unit_test(a_refused_text_leaves_nothing_in_the_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
