@@ -616,7 +616,8 @@ static bool parse_unix(struct mr_slice s, int64_t unit, mr_ns *out)
 bool mr_time_field_read(struct mr_time_field *t, struct mr_slice text, mr_ns now, mr_ns *out)
 {
     /* lines that follow each other often carry the same second */
-    if (t->seen_len && t->seen_len == text.len && memcmp(t->seen, text.p, text.len) == 0) {
+    if (t->seen_len && t->seen_len == text.len && (t->has_year || t->seen_now == now) &&
+        memcmp(t->seen, text.p, text.len) == 0) {
         *out = t->seen_ns;
         return true;
     }
@@ -641,10 +642,11 @@ bool mr_time_field_read(struct mr_time_field *t, struct mr_slice text, mr_ns now
     if (!good || __builtin_sub_overflow(ns, t->offset, &ns))
         return false;
     *out = ns;
-    if (text.len && text.len <= sizeof t->seen && t->has_year) {
+    if (text.len && text.len <= sizeof t->seen) {
         memcpy(t->seen, text.p, text.len);
         t->seen_len = (uint32_t)text.len;
         t->seen_ns = ns;
+        t->seen_now = now;
     }
     return true;
 }

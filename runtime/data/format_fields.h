@@ -184,8 +184,8 @@ struct mr_time_field {
     bool has_year;
     mr_ns offset; /* taken off times that do not say theirs */
     char seen[64];
-    uint32_t seen_len; /* 0: nothing seen */
-    mr_ns seen_ns;
+    uint32_t seen_len;       /* 0: nothing seen */
+    mr_ns seen_ns, seen_now; /* without a year the answer hangs on now too */
 };
 mr_code mr_time_field_open(struct mr_time_field *t, const struct mr_value *option, struct mr_err *err);
 void mr_time_field_close(struct mr_time_field *t);

@@ -239,6 +239,34 @@ static void what_is_wrong_is_said_with_its_option_and_byte(void **state)
     }
 }
 
+/* The time of the line before is kept, but not across another now when the text has no year. */
+static void time_without_a_year_follows_now(void **state)
+{
+    (void)state;
+    struct decoder d;
+    struct mr_err err;
+    struct mr_batch_pool *pool = mr_batch_pool_new(2, (size_t)1 << 26);
+    static const char *const now[] = {"2025-06-01T00:00:00Z", "2030-01-01T00:00:00Z", "2030-01-01T00:00:00Z"};
+    static const char *const want[] = {"2025-05-05T01:02:03Z", "2030-05-05T01:02:03Z",
+                                       "2030-05-05T01:02:03Z"};
+    assert_int_equal(decoder_open(&d, "grok",
+                                  "{\"pattern\":\"^%{SYSLOGTIMESTAMP:t}\",\"time\":{\"field\":\"t\","
+                                  "\"format\":\"%b %e %H:%M:%S\"}}",
+                                  &err),
+                     MR_OK);
+    for (int i = 0; i < 3; i++) {
+        char got[40];
+        mr_ns at;
+        assert_true(mr_rfc3339_parse(mr_slice_of(now[i]), &at));
+        struct mr_batch *b = case_decode(&d, pool, MR_SLICE("May  5 01:02:03 x"), NULL, at);
+        (void)mr_rfc3339_print(b->time[0], got);
+        assert_string_equal(got, want[i]);
+        mr_batch_free(b);
+    }
+    decoder_close(&d);
+    mr_batch_pool_free(pool);
+}
+
 /* Each allocation of open fails once: the code says so, and close gives back what there was. */
 static void no_memory_at_open_is_an_error_and_no_leak(void **state)
 {
@@ -276,6 +304,7 @@ int main(void)
         cmocka_unit_test(library_takes_in_what_it_should_and_nothing_else),
         cmocka_unit_test(every_pattern_of_the_library_compiles_and_is_in_the_page),
         cmocka_unit_test(what_is_wrong_is_said_with_its_option_and_byte),
+        cmocka_unit_test(time_without_a_year_follows_now),
         cmocka_unit_test(no_memory_at_open_is_an_error_and_no_leak),
     };
     cases_make();
