@@ -20,6 +20,7 @@ struct mr_shape {
     const char *quoted;    /* "name": with the name as JSON writes it; at least MR_SHAPE_PAD bytes readable */
     uint32_t len;          /* bytes of quoted */
     int32_t slot;          /* -1: nested */
+    bool twin;             /* nested: the same name came before it in its object */
     struct mr_shape *next; /* the member that followed the last time, NULL unknown */
     struct mr_shape *child; /* the first member inside, when the value was an object */
 };

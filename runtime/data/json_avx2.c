@@ -8,6 +8,7 @@ const struct mr_json_kernel mr_json_kernel_avx2 = {
     .read_row = read_row,
     .forget = forget,
     .plain = plain,
+    .member = member,
     .skip = skip,
 };
 #else

@@ -7,5 +7,6 @@ const struct mr_json_kernel mr_json_kernel_base = {
     .read_row = read_row,
     .forget = forget,
     .plain = plain,
+    .member = member,
     .skip = skip,
 };

@@ -14,7 +14,11 @@ struct mr_json_fault {
     bool limit; /* not the text's fault: columns or memory of the batch ran out */
 };
 
-enum { MR_JSON_LINES = 1 }; /* spare of MR_JSON: has line breaks between its tokens */
+enum {                    /* spare of MR_JSON */
+       MR_JSON_LINES = 1, /* has line breaks between its tokens */
+       MR_JSON_UNIQUE =
+           2 /* no object in it, at any level, has a name twice: the first match is the only one */
+};
 
 struct mr_json_kernel {
     const char *name;
@@ -28,6 +32,9 @@ struct mr_json_kernel {
     void (*forget)(struct mr_batch *b, uint32_t row, struct mr_slice text);
     /* Bytes at the beginning of [p, p + len) that JSON text in ASCII can have in a string as they are. */
     size_t (*plain)(const char *p, size_t len);
+    /* Where the value of a member of the checked object [p, end) begins, NULL: no such member. unique: stop
+     * at the first. */
+    const char *(*member)(const char *p, const char *end, const char *name, size_t len, bool unique);
     /* The first byte after the value that begins at p, of text that was checked before. */
     const char *(*skip)(const char *p, const char *end);
 };
@@ -36,6 +43,9 @@ extern const struct mr_json_kernel mr_json_kernel_base;
 #if defined(__x86_64__)
 extern const struct mr_json_kernel mr_json_kernel_avx2;
 #endif
+
+/* Is what stands between the quotes, [p, end), the name? */
+bool mr_json_name_is(const char *p, const char *end, const char *name, size_t len);
 
 const struct mr_json_kernel *mr_json_kernel(void);
 void mr_json_kernel_use(const struct mr_json_kernel *k); /* tests; NULL: what the machine can */

@@ -16,6 +16,7 @@ struct reader {
     struct mr_json_fault *fault;
     struct mr_batch *b; /* NULL: no shapes */
     bool lines;
+    bool unique; /* as far as is known: no name twice in one object */
 };
 
 static __attribute__((noinline, cold)) const char *broken(struct reader *r, const char *at, const char *why)
@@ -214,14 +215,22 @@ static inline struct mr_shape *guess(const struct reader *r, const char *p, stru
     return NULL;
 }
 
-static const char *nested_name(struct reader *r, const char *p, struct mr_shape **link, struct mr_shape **out)
+/* head: where the guesses of this object begin; *link is the one that was wrong. The guesses from the head on
+ * are names that differ, unless marked as twins: so an object whose names were all guessed has no name twice.
+ */
+static const char *nested_name(struct reader *r, const char *p, struct mr_shape *const *head,
+                               struct mr_shape **link, struct mr_shape **out)
 {
     struct mr_slice name, quoted;
     bool escaped = false;
     p = name_read(r, p, &name, &escaped, &quoted);
     *out = NULL;
-    if (p && link && quoted.len && (*out = mr_batch_shape_nested(r->b, quoted.p, quoted.len)) != NULL)
+    if (p && link && quoted.len && (*out = mr_batch_shape_nested(r->b, quoted.p, quoted.len)) != NULL) {
+        *link = NULL;
+        for (const struct mr_shape *s = *head; s; s = s->next)
+            (*out)->twin |= s->len == quoted.len && memcmp(s->quoted, quoted.p, quoted.len) == 0;
         *link = *out;
+    }
     return p;
 }
 
@@ -231,6 +240,7 @@ static const char *container(struct reader *r, const char *p, int depth, struct 
 {
     uint64_t is_object[MR_JSON_DEPTH_MAX / 64] = {0}; /* by depth */
     struct mr_shape **links[MR_JSON_DEPTH_MAX];       /* by depth: the guess to go on with after the inner */
+    struct mr_shape **heads[MR_JSON_DEPTH_MAX];       /* by depth: where the guesses of an object begin */
     struct mr_shape **link = child;
     int base = depth;
     bool object;
@@ -240,7 +250,7 @@ open:
         return broken(r, p, "nested deeper than 128 levels");
     object = *p == '{';
     links[depth] = link;
-    link = child;
+    link = heads[depth] = child;
     if (object)
         is_object[depth >> 6] |= (uint64_t)1 << (depth & 63);
     else
@@ -255,8 +265,9 @@ item:
         struct mr_shape *s = link ? guess(r, p, *link) : NULL;
         if (s)
             p += s->len;
-        else if ((p = nested_name(r, p, link, &s)) == NULL)
+        else if ((p = nested_name(r, p, heads[depth - 1], link, &s)) == NULL)
             return NULL;
+        r->unique &= s && !s->twin;
         link = s ? &s->next : NULL;
         child = s ? &s->child : NULL;
         p = skip_blanks(r, p);
@@ -339,13 +350,15 @@ static inline const char *value(struct reader *r, const char *p, int depth, stru
     case '[': {
         bool lines = r->lines;
         r->lines = false;
+        r->unique = true;
         if ((p = container(r, p, depth, child)) == NULL)
             return NULL;
-        *v = (struct mr_value){.tag = MR_JSON,
-                               .hint = *from == '{' ? MR_OBJECT : MR_LIST,
-                               .spare = r->lines ? MR_JSON_LINES : 0,
-                               .len = (uint32_t)(p - from),
-                               .u.s = from};
+        *v = (struct mr_value){
+            .tag = MR_JSON,
+            .hint = *from == '{' ? MR_OBJECT : MR_LIST,
+            .spare = (uint16_t)((r->lines ? MR_JSON_LINES : 0) | (r->unique ? MR_JSON_UNIQUE : 0)),
+            .len = (uint32_t)(p - from),
+            .u.s = from};
         r->lines |= lines;
         return p;
     }
@@ -530,7 +543,7 @@ static inline const char *skip_string(const char *begin, const char *p, const ch
     (void)begin;
 }
 
-static const char *skip(const char *p, const char *end)
+static inline const char *skip_value(const char *p, const char *end)
 {
     const char *begin = p;
     int depth = 0;
@@ -566,4 +579,43 @@ static const char *skip(const char *p, const char *end)
             p++;
         return p;
     }
+}
+
+static const char *skip(const char *p, const char *end)
+{
+    return skip_value(p, end);
+}
+
+static inline const char *skip_checked_blanks(const char *p)
+{
+    while (RARE((unsigned char)*p <= ' '))
+        p++;
+    return p;
+}
+
+static const char *member(const char *p, const char *end, const char *name, size_t len, bool unique)
+{
+    const char *found = NULL;
+    p = skip_checked_blanks(p + 1);
+    while (*p != '}') {
+        const char *q;
+        bool same = (size_t)(end - p) > len + 1 && p[len + 1] == '"' && memcmp(p + 1, name, len) == 0 &&
+                    !memchr(name, '"', len) && !memchr(name, '\\', len);
+        if (same) {
+            q = p + len + 1;
+        } else {
+            q = skip_string(p, p + 1, end);
+            same = mr_json_name_is(p + 1, q, name, len);
+        }
+        p = skip_checked_blanks(skip_checked_blanks(q + 1) + 1);
+        if (same) {
+            found = p;
+            if (unique)
+                break;
+        }
+        p = skip_checked_blanks(skip_value(p, end));
+        if (*p == ',')
+            p = skip_checked_blanks(p + 1);
+    }
+    return found;
 }

@@ -308,8 +308,7 @@ bool mr_json_resolve(struct mr_arena *a, const struct mr_value *in, struct mr_va
     }
 }
 
-/* Is what stands between the quotes the name? */
-static bool name_is(const char *p, const char *end, const char *name, size_t len)
+bool mr_json_name_is(const char *p, const char *end, const char *name, size_t len)
 {
     if ((size_t)(end - p) == len && memcmp(p, name, len) == 0)
         return memchr(p, '\\', len) == NULL;
@@ -330,15 +329,10 @@ struct mr_value mr_json_member(const struct mr_value *object, const char *name, 
 {
     const struct mr_json_kernel *k = mr_json_kernel();
     struct mr_value found = {0};
-    const char *end = object->u.s + object->len, *p = blanks(object->u.s + 1);
-    while (*p != '}') {
-        const char *q = k->skip(p, end);
-        bool same = name_is(p + 1, q - 1, name, len);
-        p = blanks(blanks(q) + 1);
-        p = blanks(same ? value_at(k, p, end, object->spare, &found) : k->skip(p, end));
-        if (*p == ',')
-            p = blanks(p + 1);
-    }
+    const char *end = object->u.s + object->len;
+    const char *p = k->member(object->u.s, end, name ? name : "", len, object->spare & MR_JSON_UNIQUE);
+    if (p)
+        (void)value_at(k, p, end, object->spare, &found);
     return found;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "base/buf.h"
 #include "data/batch.h"
+#include "data/expr.h"
 #include "data/json.h"
 #include "data/json_kernel.h"
 
@@ -120,6 +121,27 @@ static void pass_rewrite(void)
     }
 }
 
+static struct mr_batch *held; /* read once, for what only looks */
+static struct mr_xtree *tree;
+static uint8_t truth[ROWS];
+static struct mr_value values[ROWS];
+
+static void pass_test(void)
+{
+    for (size_t i = 0; i < line_count; i += ROWS) {
+        mr_xtree_test(tree, held, truth);
+        sum += truth[i % ROWS];
+    }
+}
+
+static void pass_eval(void)
+{
+    for (size_t i = 0; i < line_count; i += ROWS) {
+        mr_xtree_eval(tree, held, values);
+        sum += values[i % ROWS].tag;
+    }
+}
+
 static double measure(const char *what, void (*pass)(void), double less)
 {
     double best = 1e9;
@@ -131,7 +153,7 @@ static double measure(const char *what, void (*pass)(void), double less)
             best = t;
     }
     double ns = best * 1e9 / (double)line_count;
-    printf("%-44s %7.1f ns/event", what, ns);
+    printf("%-76s %7.1f ns/event", what, ns);
     if (less > 0)
         printf("  (%.1f without reading)", ns - less);
     printf("\n");
@@ -144,13 +166,37 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: data_bench EVENTS.jsonl [LINES]\n");
         return 2;
     }
-    pool = mr_batch_pool_new(4, 256 << 20);
+    pool = mr_batch_pool_new(4, (size_t)2 << 30);
     printf("%zu events of %.0f bytes, kernel %s\n", line_count, (double)bytes / (double)line_count,
            mr_json_kernel()->name);
     double read = measure("read_row", pass_read, 0);
     (void)measure("read_row, write_row untouched", pass_copy, read);
     (void)measure("read_row, write_row touched", pass_rewrite, read);
     (void)measure("read_row, take one away, add one, write_row", pass_edit, read);
+    held = fill(0);
+    static const struct {
+        const char *text;
+        void (*pass)(void);
+    } expressions[] = {
+        {"e.level == \"debug\"", pass_test},
+        {"e.retry", pass_test},
+        {"e.msg:starts(\"index\")", pass_test},
+        {"e.http.status >= 500", pass_test},
+        {"e.http.status >= 500 or e.http.dur_ms > 900.5", pass_test},
+        {"e.level == \"error\" and e.http.status >= 500 and e.user.tier ~= \"free\"", pass_test},
+        {"e.http.bytes * 8 // 1024 + 1", pass_eval},
+        {"e.service .. \"/\" .. e.host", pass_eval},
+    };
+    for (size_t i = 0; line_count >= ROWS && i < sizeof expressions / sizeof expressions[0]; i++) {
+        struct mr_err err;
+        if (mr_xtree_parse(expressions[i].text, strlen(expressions[i].text), &tree, &err) != MR_OK) {
+            fprintf(stderr, "%s\n", err.text);
+            return 1;
+        }
+        (void)measure(expressions[i].text, expressions[i].pass, 0);
+        mr_xtree_free(tree);
+    }
+    mr_batch_free(held);
     printf("sum %llu\n", (unsigned long long)sum);
     mr_buf_fini(&out);
     mr_batch_pool_free(pool);

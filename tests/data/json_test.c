@@ -452,6 +452,52 @@ static void events_of_many_shapes_share_a_batch(void **state)
     mr_batch_pool_free(pool);
 }
 
+static void a_member_is_found_in_text_as_in_its_value(void **state)
+{
+    (void)state;
+    struct mr_batch_pool *pool = mr_batch_pool_new(1, 1 << 22);
+    const char *lines[] = {
+        "{\"o\":{\"a\":1,\"b\":{\"c\":2,\"d\":[{\"e\":3}]},\"f\":\"g\"}}",
+        "{\"o\":{\"a\":1,\"b\":{\"c\":2,\"c\":5},\"a\":6}}",
+        "{\"o\":{\"a\":1,\"b\":{\"c\":2,\"d\":[{\"e\":3,\"e\":7}]},\"f\":\"g\"}}",
+        "{\"o\":{\"a\":1,\"b\":{\"c\":2},\"\\u0061\":8}}",
+        "{\"o\":{\"a\\\"\":1,\"a\":\"b\",\"a\":9 , \"b\" : {} }}",
+        "{\"o\":{\"a\":1,\"b\":{\"c\":2,\"d\":[{\"e\":3}]},\"f\":\"g\"}}",
+    };
+    static const char *const names[] = {"a", "b", "f", "c", "a\"", "", "a\":\"b", "a\":1,\"b"};
+    uint32_t n = sizeof lines / sizeof lines[0];
+    for (const struct mr_json_kernel **k = kernels; *k; k++) {
+        if (!runs_here(*k))
+            continue;
+        mr_json_kernel_use(*k);
+        struct mr_batch *b = mr_batch_take(pool);
+        mr_batch_rows(b, n * 2);
+        for (uint32_t r = 0; r < n * 2; r++) {
+            size_t len = strlen(lines[r % n]);
+            char *p = exact(lines[r % n], len);
+            assert_true(mr_batch_pin(b, free, p));
+            assert_int_equal(mr_json_read_row(b, r, (struct mr_slice){p, len}, NULL), MR_OK);
+            struct mr_value text = b->column[0].v[r], o;
+            assert_true(mr_json_resolve(b->arena, &text, &o));
+            for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+                struct mr_value want = {0}, got = mr_json_member(&text, names[i], strlen(names[i]));
+                for (uint32_t m = 0; m < o.len; m++)
+                    if (mr_slice_eq((struct mr_slice){o.u.object[m].name, o.u.object[m].name_len},
+                                    mr_slice_of(names[i])))
+                        want = o.u.object[m].v;
+                if (!mr_value_equal(&want, &got))
+                    fail_msg("'%s' of %s", names[i], lines[r % n]);
+            }
+            struct mr_value c = mr_batch_get(b, r, "o.b.c", 5), e = mr_batch_get(b, r, "o.b.d[0].e", 10);
+            assert_int_equal(c.u.i, r % n == 1 ? 5 : r % n == 4 ? 0 : 2);
+            assert_int_equal(e.u.i, r % n == 2 ? 7 : r % n == 0 || r % n == 5 ? 3 : 0);
+        }
+        mr_batch_free(b);
+    }
+    mr_json_kernel_use(NULL);
+    mr_batch_pool_free(pool);
+}
+
 static void a_refused_text_leaves_nothing_in_the_row(void **state)
 {
     (void)state;
@@ -481,6 +527,7 @@ int main(void)
         cmocka_unit_test(other_values_have_their_text),
         cmocka_unit_test(an_event_is_one_line),
         cmocka_unit_test(events_of_many_shapes_share_a_batch),
+        cmocka_unit_test(a_member_is_found_in_text_as_in_its_value),
         cmocka_unit_test(a_refused_text_leaves_nothing_in_the_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
