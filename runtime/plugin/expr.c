@@ -82,7 +82,7 @@ bool mr_expr_native(const struct mr_expr *x)
 
 static bool truth_of(const struct mr_value *v)
 {
-    return !(v->tag == MR_MISSING || v->tag == MR_NULL || (v->tag == MR_BOOL && !v->u.b));
+    return v->tag != MR_MISSING && (v->tag != MR_BOOL || v->u.b); /* as in Lua: null is true */
 }
 
 void mr_expr_test(struct mr_host *h, struct mr_expr *x, struct mr_batch *b, uint8_t *truth)
