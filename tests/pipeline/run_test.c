@@ -1,0 +1,180 @@
+/* run_test.c - whole runs on real lanes: several pipelines, joined by topics, from start to end. */
+#include "pipeline/kit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct result {
+    pthread_mutex_t lock;
+    unsigned errors, done;
+    int code;
+};
+
+static void note(void *arg, enum mr_level level, const char *label, const char *text)
+{
+    struct result *r = arg;
+    (void)label;
+    (void)text;
+    pthread_mutex_lock(&r->lock);
+    r->errors += level == MR_ERROR;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void done(void *arg, int code)
+{
+    struct result *r = arg;
+    pthread_mutex_lock(&r->lock);
+    r->done++;
+    r->code = code;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static struct mr_run *start(struct kit_plan *plan, struct kit_port *port, struct result *r, bool once,
+                            const char *dir)
+{
+    struct mr_run *run = NULL;
+    struct mr_err err;
+    mr_err_clear(&err);
+    memset(r, 0, sizeof *r);
+    (void)pthread_mutex_init(&r->lock, NULL);
+    struct mr_run_options o = {
+        .config = &plan->config,
+        .catalog = plan->catalog,
+        .topics = port ? &port->port : NULL,
+        .data_dir = dir,
+        .once = once,
+        .lanes = 3,
+        .log = note,
+        .done = done,
+        .arg = r,
+    };
+    if (mr_run_new(&o, &run, &err) != MR_OK || mr_run_start(run, &err) != MR_OK)
+        fail_msg("%s", err.text);
+    return run;
+}
+
+static void pipelines_joined_by_topics_end_one_after_the_other(void **state)
+{
+    struct kit_plan plan;
+    struct kit_port port;
+    struct result r;
+    struct mr_run_counts n;
+    (void)state;
+    kit_plan(
+        &plan,
+        "pipelines:\n  c:\n    from: { topic: u }\n    to: { topic: v }\n"
+        "  a:\n    from: { lines: { text: [x, y], batch: 10, repeat: 10000 } }\n    to: { topic: t }\n"
+        "  b:\n    from: { topic: t }\n    steps: [ { drop: e.message == 'y' } ]\n    to: { topic: u }\n");
+    kit_port_init(&port);
+    port.default_partitions = 3;
+    struct mr_run *run = start(&plan, &port, &r, true, NULL);
+    assert_int_equal(mr_run_wait(run), 0);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.errors, 0);
+    assert_string_equal(mr_run_name(run, 0), "c");
+    mr_run_counts(run, 0, &n);
+    assert_int_equal(n.in, 10000);
+    assert_int_equal(n.out, 10000);
+    assert_int_equal(n.state, MR_RUN_ENDED);
+    mr_run_counts(run, 2, &n);
+    assert_int_equal(n.in, 20000);
+    assert_int_equal(n.dropped, 10000);
+    mr_run_free(run);
+    kit_port_fini(&port);
+    kit_plan_fini(&plan);
+}
+
+static void a_circle_of_pipelines_ends_too(void **state)
+{
+    struct kit_plan plan;
+    struct kit_port port;
+    struct result r;
+    (void)state;
+    kit_plan(&plan,
+             "pipelines:\n  a:\n    from: { topic: t }\n    steps: [ { drop: true } ]\n    to: { topic: u }\n"
+             "  b:\n    from: { topic: u }\n    to: { topic: t }\n");
+    kit_port_init(&port);
+    kit_topic_add(&port, "t", 0, NULL, "{}");
+    struct mr_run *run = start(&plan, &port, &r, true, NULL);
+    assert_int_equal(mr_run_wait(run), 0);
+    mr_run_free(run);
+    kit_port_fini(&port);
+    kit_plan_fini(&plan);
+}
+
+static void a_stop_from_another_thread_drains_and_ends_well(void **state)
+{
+    struct kit_plan plan;
+    struct kit_port port;
+    struct result r;
+    struct mr_run_counts n = {0};
+    (void)state;
+    kit_plan(&plan, "pipelines:\n  a:\n    from: { lines: { text: [x], batch: 100, repeat: 1000000, live: "
+                    "true } }\n    to: { topic: t }\n"
+                    "  b:\n    from: { topic: t }\n    to: { topic: u }\n");
+    kit_port_init(&port);
+    struct mr_run *run = start(&plan, &port, &r, false, NULL);
+    while (n.out < 1000)
+        mr_run_counts(run, 1, &n);
+    mr_run_stop(run);
+    assert_int_equal(mr_run_wait(run), 0);
+    for (uint32_t i = 0; i < mr_run_count(run); i++) {
+        mr_run_counts(run, i, &n);
+        assert_int_equal(n.in_flight, 0);
+        assert_int_equal(n.in, n.out);
+    }
+    mr_run_free(run);
+    kit_port_fini(&port);
+    kit_plan_fini(&plan);
+}
+
+static void one_failed_pipeline_gives_code_1_and_the_others_go_on(void **state)
+{
+    struct kit_plan plan;
+    struct kit_port port;
+    struct result r;
+    struct mr_run_counts n;
+    (void)state;
+    kit_plan(
+        &plan,
+        "pipelines:\n  a:\n    from: { lines: { text: [x], repeat: 100 } }\n    to: { topic: t }\n"
+        "  b:\n    from: { lines: { text: [x], repeat: 100 } }\n    steps: [ bad ]\n    to: { topic: t }\n");
+    kit_port_init(&port);
+    struct mr_run *run = start(&plan, &port, &r, true, NULL);
+    assert_int_equal(mr_run_wait(run), 1);
+    assert_int_equal(r.code, 1);
+    assert_int_equal(r.errors, 1);
+    mr_run_counts(run, 0, &n);
+    assert_int_equal(n.out, 100);
+    mr_run_counts(run, 1, &n);
+    assert_int_equal(n.state, MR_RUN_FAILED);
+    mr_run_free(run);
+    kit_port_fini(&port);
+    kit_plan_fini(&plan);
+}
+
+static void topics_without_a_broker_are_refused_at_the_start(void **state)
+{
+    struct kit_plan plan;
+    struct mr_run *run = NULL;
+    struct mr_err err;
+    (void)state;
+    kit_plan(&plan, "pipelines:\n  a:\n    from: { topic: t }\n    on_error: drop\n    to: out\n");
+    struct mr_run_options o = {.config = &plan.config, .catalog = plan.catalog};
+    assert_int_equal(mr_run_new(&o, &run, &err), MR_BADCONF);
+    assert_non_null(strstr(err.text, "'a'"));
+    kit_plan_fini(&plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pipelines_joined_by_topics_end_one_after_the_other),
+        cmocka_unit_test(a_circle_of_pipelines_ends_too),
+        cmocka_unit_test(a_stop_from_another_thread_drains_and_ends_well),
+        cmocka_unit_test(one_failed_pipeline_gives_code_1_and_the_others_go_on),
+        cmocka_unit_test(topics_without_a_broker_are_refused_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
