@@ -9,6 +9,7 @@
 #include "pipeline/inside.h"
 #include "pipeline/topic.h"
 #include "pipeline/window.h"
+#include "plugin/lua_host.h"
 #include "world/real.h"
 
 #include <pthread.h>
@@ -16,8 +17,6 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-__attribute__((weak)) void mr_lua_free(struct mr_lua *l);
 
 enum { LANES_MAX = 256, DRAIN_MS = 30000 };
 
@@ -328,8 +327,7 @@ void mr_run_free(struct mr_run *r)
         mr_free(r->lines[i].below);
     }
     for (uint32_t i = 0; i < r->lane_count; i++) {
-        if (mr_lua_free)
-            mr_lua_free(r->lanes[i].lua);
+        mr_lua_free(r->lanes[i].lua);
         mr_real_free(r->lanes[i].world);
     }
     mr_free(r->lanes);

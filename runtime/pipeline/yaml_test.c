@@ -12,11 +12,10 @@
 #include "base/time.h"
 #include "data/json.h"
 #include "pipeline/inside.h"
+#include "plugin/lua_host.h"
 #include "world/sim.h"
 
 #include <stdlib.h>
-
-__attribute__((weak)) void mr_lua_free(struct mr_lua *l);
 
 enum { ROWS_MAX = 100000, SETTLE_MS = 50, DRAIN_MS = 60000 };
 
@@ -456,8 +455,7 @@ static bool run_in(struct bench *t, struct mr_sim *sim, FILE *to, bool *passed)
     mr_sim_run_until(sim, mr_sim_now(sim) + 2 * (mr_ms)DRAIN_MS);
     *passed = compare(t, l, to);
     mr_pipeline_free(l);
-    if (mr_lua_free)
-        mr_lua_free(lua);
+    mr_lua_free(lua);
     return true;
 }
 
