@@ -149,7 +149,7 @@ static void cut(struct address *a, int bits)
     for (int i = 0; i < a->bits / 8; i++) {
         int left = bits - i * 8;
         if (left < 8)
-            a->b[i] = left <= 0 ? 0 : (uint8_t)(a->b[i] & (0xff << (8 - left)));
+            a->b[i] = (uint8_t)(left <= 0 ? 0 : a->b[i] & (0xff << (8 - left)));
     }
 }
 
