@@ -92,7 +92,9 @@ struct mr_log {
     size_t count, cap;
     int64_t start, end, synced, bytes;
     uint64_t clock; /* for segment.used */
-    bool broken, marked, names_dirty, recovered;
+    bool broken, names_dirty, recovered;
+    bool marked;  /* there is a clean marker */
+    bool lingers; /* it may come back with a crash: its removal is not known to be durable */
     mr_code broken_why;
     struct indexer *indexer; /* of the active segment; NULL before the first append */
     struct cursor cursor[MR_LOG_CURSORS];
@@ -102,9 +104,10 @@ struct mr_log {
 
     struct mr_file *slots;
     uint64_t slot_number;
-    struct point durable; /* the recovery point that is known to be on the disk */
-    struct point known;   /* where `synced` is */
-    uint64_t round_slot;  /* the slot that the running round wrote */
+    struct point durable;  /* the recovery point that is known to be on the disk */
+    struct point known;    /* where `synced` is */
+    int64_t durable_start; /* the start that is known to be on the disk: retention moves it only in memory */
+    uint64_t round_slot;   /* the slot that the running round wrote */
 
     struct token *token;
     struct waiter *waiter; /* a ring */

@@ -290,12 +290,17 @@ mr_code mr_log_trim(struct mr_log *log, mr_offset start, struct mr_err *err)
         return mr_fail(err, MR_RANGE,
                        "log '%s' ends at offset %lld as far as it is synced: cannot begin at %lld", log->dir,
                        (long long)log->synced, (long long)start.v);
-    if (start.v <= log->start)
+    if (start.v <= log->durable_start)
         return MR_OK;
     mr_code rc = marker_drop(log, err);
+    if (!rc &&
+        log->lingers) /* a trim changes no size: the old marker would be believed, should it come back */
+        rc = mr_dir_sync(log->world, log->dir, err);
     if (rc)
         return rc;
-    log->start = start.v;
+    log->lingers = false;
+    if (start.v > log->start)
+        log->start = start.v;
     struct point p = log->known; /* at or above the start, as it must be */
     if (!(rc = slot_write(log, p, err)))
         rc = mr_file_sync(log->slots, err);
@@ -304,6 +309,7 @@ mr_code mr_log_trim(struct mr_log *log, mr_offset start, struct mr_err *err)
         return rc;
     }
     log->durable = p;
+    log->durable_start = log->start;
     while (!rc && may_drop(log) && log->seg[1].base <= log->start)
         rc = drop_first(log, err);
     prune_damage(log);

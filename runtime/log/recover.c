@@ -136,8 +136,10 @@ static mr_code slots_sync(struct mr_log *log, struct point p, struct mr_err *err
         rc = slot_write(log, p, err); /* both, so that one flipped bit later does not send us back */
     if (!rc)
         rc = mr_file_sync(log->slots, err);
-    if (!rc)
+    if (!rc) {
         log->durable = p;
+        log->durable_start = log->start;
+    }
     return rc;
 }
 
@@ -175,6 +177,7 @@ mr_code marker_write(struct mr_log *log, struct mr_err *err)
     mr_code rc = mr_file_replace(log->world, path, (struct mr_slice){bytes, len}, err);
     mr_free(bytes);
     log->marked = !rc;
+    log->lingers = true;
     return rc;
 }
 
@@ -256,7 +259,7 @@ static mr_code marker_read(struct mr_log *log, bool *fits, struct point *p, stru
     mr_code rc = mr_file_open(log->world, path, MR_FILE_READ, &f, err);
     if (rc)
         return rc == MR_NOTFOUND ? MR_OK : rc;
-    log->marked = true;
+    log->marked = log->lingers = true;
     rc = mr_file_read(f, small, sizeof small, 0, &got, err);
     if (!rc && got == sizeof small && !(rc = mr_file_size(f, &size, err)) && size > (int64_t)got &&
         size <= MARKER_MAX) {
@@ -487,9 +490,10 @@ static mr_code take_segments(struct mr_log *log, struct point p, bool known, boo
         offset = p.offset;
         at = p.at;
         if (i == log->count || log->seg[i].base != p.segment) {
-            /* The segment of the recovery point is gone: dropped by retention, when its successor begins
-             * there. */
-            if (p.at > 0 && !(i == 0 && log->count && log->seg[0].base == p.offset))
+            bool retained = i == 0 && log->count && log->seg[0].base >= offset;
+            if (retained) /* dropped with all before it, after its successor had been made: goes on there */
+                offset = log->seg[0].base;
+            else if (p.at > 0) /* the segment of the recovery point is lost */
                 add_damage(log, (struct damage){p.segment, p.offset, p.segment, 0});
             at = 0;
             if (i < log->count && log->seg[i].base != offset) { /* what follows was not acknowledged (Y2) */
@@ -561,12 +565,14 @@ mr_code recover(struct mr_log *log, struct mr_err *err)
     if (fits) {
         log->synced = log->end;
         log->known = q;
+        log->durable_start = log->start;
         log->recovered = true;
         return MR_OK;
     }
     if ((rc = slots_open(log, &p, &known, err)) || (rc = list_segments(log, err)))
         return rc;
     bool fresh = !known;
+    log->durable_start = log->start;
     log->durable = known ? p : (struct point){0, -1, 0};
     if (q.segment >= 0 && (!known || q.offset > p.offset)) { /* a marker that speaks of more than is there */
         p = q;

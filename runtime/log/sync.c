@@ -211,10 +211,16 @@ void sync_close(struct mr_log *log)
                 rc = mr_file_sync(log->seg[i].log, &err);
         if (!rc)
             rc = mr_dir_sync(log->world, log->dir, &err);
-        if (rc)
+        struct segment *active = active_of(log);
+        log->target = (struct point){log->end, active ? active->base : log->end, active ? active->size : 0};
+        if (!rc && log->durable.segment != log->target.segment && !(rc = slot_write(log, log->target, &err)))
+            rc = mr_file_sync(log->slots, &err); /* Y2, and retention in the next life counts on it */
+        if (rc) {
             log_break(log, rc);
-        else
+        } else {
             log->synced = log->end;
+            log->durable.segment = log->target.segment;
+        }
     }
     (void)answer(log, INT64_MAX, MR_CANCELLED, 0);
     log->token->log = NULL;
