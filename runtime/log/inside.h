@@ -1,17 +1,19 @@
-/* inside.h - one log from within: segments, their indexes, what is on the way to the disk. log/ alone
- * includes it.
+/* inside.h - one log from within: segments, indexes, what is on the way to the disk. For log/ alone.
  *
- * Words.  The *active* segment is the last; only it grows. *Sealed* ones never change. An index *entry* says
- * at which byte of the segment a batch begins; entries are hints, checked against the batch they point to.
- *         The *recovery point* is an offset and its byte position, below which everything is synced.
+ * Words.  The *active* segment is the last; only it grows. *Sealed* ones never change. An index
+ *         *entry* says at which byte of the segment a batch begins; entries are hints, checked
+ *         against the batch they point to. The *recovery point* is an offset and its byte
+ *         position, below which everything is synced.
  *
  * Files of a log:
  *   <20 digits>.log        batches back to back; the digits are the offset of the first
  *   <20 digits>.index      8 bytes an entry: offset - base, position (little-endian u32 each)
- *   <20 digits>.timeindex  16 bytes an entry: largest timestamp before the batch, offset - base, CRC-32C of
- * these recovery               two slots of one sector each, written in turn; the valid one with the higher
- * number counts clean                  the segments as they were at a clean close; gone before anything else
- * changes
+ *   <20 digits>.timeindex  16 bytes an entry: largest timestamp before the batch, offset - base,
+ *                          CRC-32C of these; after the last entry a seal: of all, and the end
+ *   recovery               two slots of a sector each, written in turn; the valid one with the
+ *                          higher number counts
+ *   clean                  the segments as they were at a clean close; gone before anything else
+ *                          changes
  */
 #ifndef MR_LOG_INSIDE_H
 #define MR_LOG_INSIDE_H

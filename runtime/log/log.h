@@ -3,11 +3,16 @@
  * A single-threaded machine over its world. Bytes are Kafka's record batches (magic 2), several batches may
  * come in one append.
  *
- * Words.  *start* the first offset there is; *end* one past the last appended; *synced* one past the last
- * that survives losing power. start <= synced <= end. Laws:   L1 acknowledged (synced, when the topic asks
- * for it) is readable after any crash L2 an offset is never used for two different records L3 nothing is read
- * that was not appended L4 a failed sync is final: the log refuses writes until it is opened anew and
- * recovered
+ * Words.  *start* the first offset there is; *end* one past the last appended; *synced* one past
+ *         the last that survives losing power. start <= synced <= end.
+ *
+ * Laws:   L1  acknowledged (synced, when the topic asks for it) is readable after any crash
+ *         L2  an offset is never used for two different records, once it is below `synced`.
+ *             Between append and sync it is only promised: a crash may lose the record, and the
+ *             offset is then given to another. Who shows records below `synced` alone never
+ *             shows two records at one offset.
+ *         L3  nothing is read that was not appended
+ *         L4  a failed sync is final: the log refuses writes until it is opened anew and recovered
  */
 #ifndef MR_LOG_LOG_H
 #define MR_LOG_LOG_H
@@ -56,9 +61,9 @@ mr_offset mr_log_synced(const struct mr_log *log);
 int64_t mr_log_bytes(const struct mr_log *log);
 
 /* Where the batch that holds `want` (or the first after it) lies, for pread or sendfile.
- * *file [borrow] valid until the next call that may drop segments; *len bytes of whole batches that end
- * below `below`, at most max_bytes but at least one batch. MR_END: want >= below. MR_RANGE: outside
- * [start, end]. MR_CORRUPT: the damaged range. */
+ * *file [borrow] valid until the next call on this log (mr_file_hold keeps it longer); *len bytes of whole
+ * batches that end below `below`, at most max_bytes but at least one batch. MR_END: want >= below. MR_RANGE:
+ * outside [start, end]. MR_CORRUPT: the damaged range. */
 struct mr_log_view {
     struct mr_file *file;
     int64_t at;

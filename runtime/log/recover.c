@@ -6,12 +6,16 @@
  *
  * Otherwise everything below the recovery point is believed to be synced, and the rest is read, CRC and all:
  *
- *   whole batch at the expected offset      taken, and written once more: after a sync that failed in an
- * earlier life the cache may show bytes that the disk does not have no whole batch, none behind it          a
- * torn tail: cut; segments after it were never acknowledged (Y2): dropped no whole batch, but one behind it
- * damage: the range is refused, what follows is served the file ends before the recovery point damage: what
- * was synced is gone; the log goes on at the recovery point, in a new segment, so that no offset is used
- * twice
+ *   whole batch at the expected offset
+ *       taken, and written once more: after a sync that failed in an earlier life the cache may
+ *       show bytes that the disk does not have
+ *   no whole batch, and none behind it
+ *       a torn tail: cut; segments after it were never acknowledged (Y2): dropped
+ *   no whole batch, but one behind it
+ *       damage: the range is refused, what follows is served
+ *   the file ends before the recovery point
+ *       damage: what was synced is gone; the log goes on at the recovery point, in a new
+ *       segment, so that no offset is used twice
  *
  * Laws:  V1  end never falls below the recovery point (L2)
  *        V2  nothing below the recovery point is cut (L1)

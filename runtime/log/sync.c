@@ -9,8 +9,10 @@
  *        --> idle, or the next round when somebody waits
  *
  * Laws:  Y1  `synced` never passes bytes or names that are not durable
- *        Y2  nothing of a segment is answered before the recovery point on disk is in it: so recovery may
- * drop a segment that follows a torn one Y3  one failure breaks the log for good (L4); nothing is tried twice
+ *        Y2  nothing of a segment is answered before the recovery point on disk is in it:
+ *            recovery drops what follows a torn segment, and a bit flipped in a sealed one
+ *            must not cost acknowledged records behind it
+ *        Y3  one failure breaks the log for good (L4); nothing is tried twice
  */
 #include "log/inside.h"
 

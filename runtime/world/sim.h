@@ -4,17 +4,19 @@
  * (mr_sim_digest tells). A node is a world of its own: clock, randomness, disk. Time stands still while a
  * callback runs and jumps from event to event.
  *
- * Words.  An *operation* is one change asked of a node's disk: a write, a truncation, a sync, or a name made,
- *         moved, removed or synced. Operations are numbered from 1, so that a test can say "crash at the
- * k-th".
+ * Words.  An *operation* is one change asked of a node's disk: a write, a truncation, a sync, or
+ *         a name made, moved, removed or synced. They are numbered from 1, so that a test can
+ *         say "crash at the k-th".
  *
  * What the disk promises (and no more):
- *   W1  bytes covered by a successful sync, and names covered by a successful mr_dir_sync, survive a crash
- *   W2  of unsynced writes any set of 512-byte sectors survives; a sector is old or new, never mixed, except
- * that unsynced bytes beyond the synced size may come back as zeros or garbage W3  of the unsynced name
- * changes of one directory a prefix survives W4  after a failed sync the bytes it should have covered look
- * written until the crash, may be gone after it, and no later sync brings them back W5  a rename is atomic:
- * the old file or the new one
+ *   W1  bytes covered by a successful sync, and names covered by a successful mr_dir_sync,
+ *       survive a crash
+ *   W2  of unsynced writes any set of 512-byte sectors survives; a sector is old or new, never
+ *       mixed, but unsynced bytes beyond the synced size may come back as zeros or garbage
+ *   W3  of the unsynced name changes of one directory a prefix survives
+ *   W4  after a failed sync the bytes it should have covered look written until the crash, may be
+ *       gone after it, and no later sync brings them back
+ *   W5  a rename is atomic: the old file or the new one
  */
 #ifndef MR_WORLD_SIM_H
 #define MR_WORLD_SIM_H
