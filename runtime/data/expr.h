@@ -12,7 +12,8 @@
  * m.headers without headers has no fields, rather than being nil. A string method called as a field (e.s.len)
  * is nil. Bounds: 64 KiB of text, 100 levels. A tree is used by one thread at a time: it has the buffers.
  *
- * Cost: see tests/bench/data_bench.c.
+ * Cost (tests/bench/data_bench.c, 2026-11, one core of an AMD EPYC, ns an event): e.level == "debug" 3;
+ * e.msg:starts("index") 6; e.http.status >= 500, in undecoded text, 48; e.service .. "/" .. e.host 45.
  */
 #ifndef MR_DATA_EXPR_H
 #define MR_DATA_EXPR_H

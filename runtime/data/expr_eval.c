@@ -359,8 +359,13 @@ static void test_compare(const struct run *r, const struct mr_xnode *n, const ui
         }
         return;
     }
-    for (uint32_t k = 0; k < count; k++)
-        truth[k] = compare_one(r, n, rows[k], *pick(o, rows, k), turned);
+    for (uint32_t k = 0; k < count; k++) {
+        struct mr_value v = *pick(o, rows, k);
+        if (c.tag == MR_FLOAT && (v.tag == MR_FLOAT || (v.tag == MR_JSON && mr_json_scalar(&v, &v))))
+            truth[k] = order_true(n->op, turned ? mr_x_compare(&c, &v) : mr_x_compare(&v, &c));
+        else
+            truth[k] = compare_one(r, n, rows[k], v, turned);
+    }
 }
 
 static void test_text(const struct run *r, const struct mr_xnode *n, const uint16_t *rows, uint32_t count,

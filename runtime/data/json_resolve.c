@@ -279,7 +279,7 @@ bool mr_json_scalar(const struct mr_value *in, struct mr_value *out)
         return true;
     }
     if (in->hint == MR_FLOAT) {
-        *out = mr_value_float(float_of(mr_value_text(in)));
+        *out = mr_value_float(float_of(mr_value_text(in))); /* in and out may be the same */
         return true;
     }
     return false;

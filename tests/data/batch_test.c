@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <pthread.h>
+
 #define S(text) text, sizeof(text) - 1
 
 static struct mr_batch_pool *pool;
@@ -299,6 +301,40 @@ static void any_failing_allocation_is_told_and_leaks_nothing(void **state)
     assert_in_range(n, 5, 100);
 }
 
+static void *free_it(void *batch)
+{
+    mr_batch_free(batch);
+    return NULL;
+}
+
+static void batches_may_be_freed_on_any_thread(void **state)
+{
+    (void)state;
+    const char *lines[] = {"{\"a\":1}"};
+    for (int i = 0; i < 200; i++) {
+        struct mr_batch *b = events_of(pool, lines, 1);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, free_it, b), 0);
+        struct mr_batch *other = events_of(pool, lines, 1);
+        assert_ptr_not_equal(other, NULL);
+        mr_batch_free(other);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+}
+
+static void bytes_grow_with_what_is_held(void **state)
+{
+    (void)state;
+    struct mr_batch *b = mr_batch_take(pool);
+    size_t empty = mr_batch_bytes(b);
+    mr_batch_rows(b, 1);
+    size_t one = mr_batch_bytes(b);
+    assert_true(one > empty && one < 65536);
+    assert_non_null(mr_arena_take(b->arena, 1 << 20));
+    assert_in_range(mr_batch_bytes(b), 1 << 20, (1 << 20) + 65536);
+    mr_batch_free(b);
+}
+
 static void equality_is_by_value(void **state)
 {
     (void)state;
@@ -341,6 +377,8 @@ int main(void)
         cmocka_unit_test(a_bad_path_says_where),
         cmocka_unit_test(a_copied_row_is_the_same_and_independent),
         cmocka_unit_test(any_failing_allocation_is_told_and_leaks_nothing),
+        cmocka_unit_test(batches_may_be_freed_on_any_thread),
+        cmocka_unit_test(bytes_grow_with_what_is_held),
         cmocka_unit_test(equality_is_by_value),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,6 +1,7 @@
 /* expr_test.c - expressions: where they are wrong, what they say of rows that raise, what they pass over. */
 #include "data/event.h"
 
+#include "base/mem.h"
 #include "data/expr.h"
 
 static struct mr_batch_pool *pool;
@@ -289,6 +290,66 @@ static void null_is_a_value_and_true(void **state)
     }
 }
 
+/* Parse, evaluate and test, with the n-th allocation failing. */
+static bool evaluate_with(uint64_t n)
+{
+    static const char text[] = "e.s:upper() .. 'x' .. e.t == \"ABCxa\\nb\" and #e.l > 1";
+    const char *lines[] = {"{\"s\":\"abc\",\"t\":\"a\\nb\",\"l\":[1,2]}"};
+    struct mr_batch_pool *p = mr_batch_pool_new(1, 1 << 22);
+    struct mr_batch *b = events_of(p, lines, 1);
+    struct mr_xtree *x = NULL;
+    struct mr_err err;
+    struct mr_value out;
+    bool good = false;
+    mr_alloc_fail_at(n);
+    mr_code code = mr_xtree_parse(text, sizeof text - 1, &x, &err);
+    assert_true(code == MR_OK || code == MR_MEMORY);
+    if (code == MR_OK) {
+        mr_xtree_eval(x, b, &out);
+        good = b->fate[0] == MR_KEPT;
+        if (good)
+            assert_true(out.tag == MR_BOOL && out.u.b);
+        else
+            assert_true(mr_slice_eq(mr_batch_reason(b, 0), MR_SLICE("'batch_bytes' was reached")));
+    }
+    mr_alloc_fail_at(0);
+    mr_xtree_free(x);
+    mr_batch_free(b);
+    mr_batch_pool_free(p);
+    return good;
+}
+
+static void a_failing_allocation_is_told_and_leaks_nothing(void **state)
+{
+    (void)state;
+    assert_true(evaluate_with(0));
+    uint64_t n = 1;
+    while (!evaluate_with(n))
+        n++;
+    assert_in_range(n, 5, 100);
+}
+
+static void a_batch_without_room_rejects_rather_than_lies(void **state)
+{
+    (void)state;
+    struct mr_batch_pool *p = mr_batch_pool_new(1, 1 << 20);
+    const char *lines[] = {"{\"s\":\"0123456789012345678901234567890123456789\"}"};
+    struct mr_batch *b = events_of(p, lines, 1);
+    struct mr_xtree *x = parsed("e.s .. e.s .. 'y'");
+    struct mr_value out;
+    while (mr_arena_take(b->arena, 4096))
+        ;
+    while (mr_arena_take(b->arena, 16))
+        ;
+    mr_xtree_eval(x, b, &out);
+    assert_int_equal(out.tag, MR_MISSING);
+    assert_int_equal(b->fate[0], MR_REJECTED);
+    assert_true(mr_batch_reason(b, 0).len > 0);
+    mr_xtree_free(x);
+    mr_batch_free(b);
+    mr_batch_pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +362,8 @@ int main(void)
         cmocka_unit_test(results_outlive_the_expression),
         cmocka_unit_test(metadata_has_its_values),
         cmocka_unit_test(null_is_a_value_and_true),
+        cmocka_unit_test(a_failing_allocation_is_told_and_leaks_nothing),
+        cmocka_unit_test(a_batch_without_room_rejects_rather_than_lies),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,7 @@
 /* template_test.c - templates, rendered and refused. */
 #include "data/event.h"
 
+#include "base/mem.h"
 #include "data/template.h"
 
 static struct mr_batch_pool *pool;
@@ -119,12 +120,49 @@ static void a_single_field_is_not_copied(void **state)
     mr_batch_free(b);
 }
 
+/* Parse and render, with the n-th allocation failing. */
+static bool render_with(uint64_t n)
+{
+    static const char text[] = "{{ o }}-{{ s }}-{{ i }}-{{ esc }}";
+    const char *lines[] = {line};
+    struct mr_batch *b = events_of(pool, lines, 1);
+    struct mr_template *t = NULL;
+    struct mr_err err;
+    bool good = false;
+    mr_alloc_fail_at(n);
+    mr_code code = mr_template_parse(text, sizeof text - 1, &t, &err);
+    assert_true(code == MR_OK || code == MR_MEMORY);
+    if (code == MR_OK) {
+        struct mr_slice s = mr_template_render(t, b, 0, &err);
+        good = s.p != NULL;
+        if (good)
+            assert_true(mr_slice_eq(s, MR_SLICE("{\"p\":\"q\",\"t\":\"2025-01-02T03:04:05Z\"}-text-7-a\nb")));
+        else
+            assert_int_equal(err.code, MR_LIMIT);
+    }
+    mr_alloc_fail_at(0);
+    mr_template_free(t);
+    mr_batch_free(b);
+    return good;
+}
+
+static void a_failing_allocation_is_told_and_leaks_nothing(void **state)
+{
+    (void)state;
+    assert_true(render_with(0));
+    uint64_t n = 1;
+    while (!render_with(n))
+        n++;
+    assert_in_range(n, 4, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_put_together),
         cmocka_unit_test(a_bad_template_says_where),
         cmocka_unit_test(a_single_field_is_not_copied),
+        cmocka_unit_test(a_failing_allocation_is_told_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
