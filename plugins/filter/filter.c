@@ -64,7 +64,7 @@ static const struct mr_option drop_options[] = {
 };
 
 #define TRUTH                                                                                                \
-    "Only `nil` (no such field), `null` and `false` are not true, as in Lua: `0` and `\"\"` are true. An "   \
+    "Only `nil` (no such field) and `false` are not true, as in Lua: `null`, `0` and `\"\"` are true. An "   \
     "event "                                                                                                 \
     "for which the condition cannot be computed (`e.a < 1` where `a` is a text, `e.path:starts(\"/\")` "     \
     "where "                                                                                                 \

@@ -113,26 +113,21 @@ static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
             s->reject(b, b->sel[k], "there is no field '%.*s' to parse", MR_SLICE_ARG(p->from));
         return MR_OK;
     }
-    /* The original goes, unless the format has set a field of that name, or the event was rejected. */
-    for (uint32_t k = 0; k < b->count; k++)
-        p->originals[b->sel[k]] = b->column[slot].v[b->sel[k]];
-    s->decode(p->decoder, p->host, b, slot, p->into);
-    if (made) {
-        s->remove(b, b->column[slot].name, b->column[slot].name_len);
+    if (p->keep_original && !made) {
+        for (uint32_t k = 0; k < b->count; k++)
+            p->originals[b->sel[k]] = b->column[slot].v[b->sel[k]];
     }
-    if (p->keep_original)
-        return MR_OK;
-    for (uint32_t k = 0; k < b->count; k++) {
+    s->decode(p->decoder, p->host, b, slot, p->into); /* a decoded event has given its text away */
+    if (made)
+        s->remove(b, b->column[slot].name, b->column[slot].name_len);
+    for (uint32_t k = 0; k < b->count && made != p->keep_original; k++) {
         uint32_t row = b->sel[k];
         if (b->fate[row] != MR_KEPT)
             continue;
         if (made) {
             (void)s->set(b, row, p->from.p, p->from.len, nothing);
-            continue;
-        }
-        struct mr_value *v = &b->column[slot].v[row];
-        if (memcmp(v, &p->originals[row], sizeof *v) == 0) {
-            *v = nothing;
+        } else if (b->column[slot].v[row].tag == MR_MISSING) {
+            b->column[slot].v[row] = p->originals[row];
             mr_batch_touch(b, row);
         }
     }

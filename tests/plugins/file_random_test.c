@@ -157,8 +157,8 @@ static void history(uint64_t seed, bool kills, bool wide)
     w->dir = folder_new();
     (void)snprintf(w->log, sizeof w->log, "%s/app.log", w->dir);
     w->fd = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    struct reader *r = reader_new("{ paths: [ \"%s%s\" ], read_chunk: %s, max_line: 64KiB, flush_after: 1h }", w->log,
-                                  wide ? "*" : "", below(2) ? "4KiB" : "64KiB");
+    struct reader *r = reader_new("{ paths: [ \"%s%s\" ], read_chunk: %s, max_line: 64KiB, flush_after: 1h }",
+                                  w->log, wide ? "*" : "", below(2) ? "4KiB" : "64KiB");
     r->hold = true;
     write_some(w);
     assert_int_equal(reader_open(r), MR_OK);
