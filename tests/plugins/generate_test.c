@@ -220,6 +220,7 @@ static void fields_and_a_template_are_computed_from_the_event(void **state)
                               "{\"n\":2,\"user\":{\"id\":0},\"message\":\"hi 0\"}\n");
     free(text);
     part_free(p);
+    mock_forget(m);
     p = generate(m, "{ format: json, rate: 0, count: 4 }");
     text = pull(p, &rc);
     assert_int_equal(lines_in(text), 4);
