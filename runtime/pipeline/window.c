@@ -110,6 +110,7 @@ struct window_step {
     mr_ns done;         /* W3; MR_TIME_NONE: nothing yet */
     struct closing *closing, **closing_end;
     int64_t groups, bytes;
+    struct mr_value in_hand[MR_WINDOW_COMPUTE_MAX]; /* of the event being added */
     char *scratch;
     size_t scratch_cap;
 };
@@ -706,7 +707,7 @@ static void add_event(struct window_step *s, struct mr_batch *b, uint32_t row, s
     mr_ns t = b->time[row], start;
     uint32_t key_len = 0;
     const char *why = NULL;
-    struct mr_value v[MR_WINDOW_COMPUTE_MAX];
+    struct mr_value *v = s->in_hand;
     if (t == MR_TIME_NONE) {
         s->svc->reject(b, row, "no event time: set one with a 'time' option of the step that parses");
         return;
@@ -910,7 +911,7 @@ static mr_code advance(struct window_step *s, struct mr_err *err)
 
 static struct input *input_of(struct window_step *s, const struct mr_batch *b)
 {
-    uint64_t id = s->inputs_merged ? 0 : mr_hash64(b->source.p, b->source.len, (uint64_t)(b->partition + 1));
+    uint64_t id = s->inputs_merged ? 0 : mr_hash64(b->source.p, b->source.len, (uint64_t)b->partition + 1);
     for (uint32_t i = 0; i < s->input_count; i++)
         if (s->input[i].id == id)
             return &s->input[i];
