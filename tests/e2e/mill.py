@@ -145,4 +145,4 @@ def topic_records(cwd, topic, data='.millrace'):
         code, out, err = kcat(port, '-C', '-t', topic, '-o', 'beginning', '-e', '-J')
         if code:
             raise RuntimeError('kcat: ' + err)
-    return [json.loads(line) for line in out.splitlines()]
+    return [json.loads(line) for line in out.decode('utf-8', 'surrogateescape').split('\n') if line]
