@@ -107,9 +107,16 @@ static void one_step(struct mr_pipeline *l, struct mr_step *s, struct mr_flight 
 {
     struct mr_err err;
     mr_err_clear(&err);
+    uint32_t count = f->b->count;
     mr_code rc = s->part.when ? process_some(l, s, f, &err) : s->part.c->process(s->part.self, f->b, &err);
     if (rc != MR_OK) {
         mr_pipeline_fail(l, &s->part, "%s", err.text[0] ? err.text : mr_code_text(rc));
+        return;
+    }
+    if (f->b->count > count) { /* a plugin's mistake must not become one of the accounts */
+        mr_pipeline_fail(l, &s->part,
+                         "the step added %u events to the batch in hand: new ones must be emitted",
+                         f->b->count - count);
         return;
     }
     mr_flight_settle(f, s->part.conf);
@@ -472,11 +479,13 @@ void mr_pipeline_stop(struct mr_pipeline *l, bool force)
         l->stopping = true;
         l->state = MR_LINE_DRAINING;
         atomic_store_explicit(&l->n.state, MR_RUN_DRAINING, memory_order_relaxed);
+    } else {
+        l->stopping = true; /* draining already: nothing is finished any more */
+    }
+    if (!force && !l->deadline.fire) {
         l->deadline.fire = deadline_passed;
         l->deadline.arg = l;
         mr_timer_set(l->env.world, &l->deadline, mr_now(l->env.world) + l->env.drain_ms);
-    } else {
-        l->stopping = true; /* draining already: nothing is finished any more */
     }
     mr_pipeline_poke(l);
 }

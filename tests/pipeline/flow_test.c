@@ -521,6 +521,37 @@ static void a_stuck_output_is_left_at_the_deadline_with_code_3(void **state)
     kit_close(&k);
 }
 
+static void a_stop_while_the_end_is_drained_has_a_deadline_too(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k, "pipelines:\n  p:\n    from: { lines: { text: [a, b] } }\n    to: out\n", true, NULL);
+    kit.on_write = pend;
+    kit_start(&k);
+    kit_run(&k, 60000);
+    assert_false(k.ended); /* nobody has asked it to give up */
+    mr_pipeline_stop(k.line, false);
+    kit_run(&k, 31000);
+    assert_true(k.ended);
+    assert_int_equal(k.exit_code, 3);
+    kit_close(&k);
+}
+
+static void a_step_that_adds_events_in_place_is_stopped(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k,
+             "pipelines:\n  p:\n    from: { lines: { text: [a, b] } }\n    steps: [ grow ]\n    to: out\n",
+             true, NULL);
+    kit_start(&k);
+    kit_run(&k, 100);
+    assert_true(k.ended);
+    assert_int_equal(k.exit_code, 1);
+    assert_non_null(strstr(k.last_log, "must be emitted"));
+    kit_close(&k);
+}
+
 static void a_full_pipeline_stops_reading_and_goes_on_when_there_is_room(void **state)
 {
     struct kit_line k;
@@ -624,6 +655,8 @@ int main(void)
         cmocka_unit_test(the_position_is_the_longest_delivered_prefix_in_any_order_of_answers),
         cmocka_unit_test(late_and_double_answers_change_nothing),
         cmocka_unit_test(a_stuck_output_is_left_at_the_deadline_with_code_3),
+        cmocka_unit_test(a_stop_while_the_end_is_drained_has_a_deadline_too),
+        cmocka_unit_test(a_step_that_adds_events_in_place_is_stopped),
         cmocka_unit_test(a_full_pipeline_stops_reading_and_goes_on_when_there_is_room),
         cmocka_unit_test(positions_wait_for_the_outputs_flush),
         cmocka_unit_test(dead_letters_hold_the_position_until_they_are_written),

@@ -6,7 +6,9 @@
 #include "pipeline/flow.h"
 #include "plugin/host.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct kit_script kit;
 
@@ -120,7 +122,7 @@ static mr_code cond_open(void *self, const struct mr_open *o, struct mr_err *err
 static mr_code drop_process(void *self, struct mr_batch *b, struct mr_err *err)
 {
     struct cond *s = self;
-    static uint8_t truth[MR_BATCH_ROWS_MAX];
+    uint8_t truth[MR_BATCH_ROWS_MAX];
     (void)err;
     s->svc->test(s->host, s->x, b, truth);
     for (uint32_t k = 0; k < b->count; k++)
@@ -154,7 +156,7 @@ static mr_code set_open(void *self, const struct mr_open *o, struct mr_err *err)
 static mr_code set_process(void *self, struct mr_batch *b, struct mr_err *err)
 {
     struct set *s = self;
-    static struct mr_value out[MR_BATCH_ROWS_MAX];
+    struct mr_value out[MR_BATCH_ROWS_MAX];
     (void)err;
     for (uint32_t i = 0; i < s->x.count; i++) {
         s->svc->eval(s->host, s->x.v[i].expr, b, out);
@@ -285,6 +287,93 @@ static mr_code bad_process(void *self, struct mr_batch *b, struct mr_err *err)
     return mr_fail(err, MR_LIMIT, "the step is at its limit");
 }
 
+static mr_code grow_process(void *self, struct mr_batch *b, struct mr_err *err)
+{
+    struct text_step *s = self;
+    (void)err;
+    s->svc->rows(b, b->rows + 3);
+    return MR_OK;
+}
+
+/* ---------------------------------------------------------------- source feed: a descriptor, or another
+ * thread */
+
+struct fd_source {
+    int64_t fd;
+    bool thread;
+    struct mr_host *host;
+    const struct mr_services *svc;
+    pthread_t waker;
+    _Atomic int64_t ready, taken;
+    bool started;
+};
+static const struct mr_option fd_options[] = {
+    {.name = "fd",
+     .type = MR_OPT_INT,
+     .at = offsetof(struct fd_source, fd),
+     .main = true,
+     .value = "0",
+     .min = 0,
+     .max = 100000,
+     .help = "Descriptor."},
+    {.name = "thread",
+     .type = MR_OPT_BOOL,
+     .at = offsetof(struct fd_source, thread),
+     .help = "Woken by a thread."},
+    {0},
+};
+static void *waker(void *arg)
+{
+    struct fd_source *s = arg;
+    for (int i = 0; i < 1000; i++) {
+        atomic_fetch_add(&s->ready, 1);
+        s->svc->wake(s->host);
+    }
+    return NULL;
+}
+static mr_code fd_open(void *self, const struct mr_open *o, struct mr_err *err)
+{
+    struct fd_source *s = self;
+    s->host = o->host;
+    s->svc = o->services;
+    if (!s->thread)
+        return s->svc->watch(s->host, (int)s->fd, err);
+    s->started = pthread_create(&s->waker, NULL, waker, s) == 0;
+    return s->started ? MR_OK : MR_LIMIT;
+}
+static void fd_close(void *self)
+{
+    struct fd_source *s = self;
+    if (s->started)
+        (void)pthread_join(s->waker, NULL);
+    s->started = false;
+}
+static mr_code fd_read(void *self, struct mr_batch *b, struct mr_err *err)
+{
+    struct fd_source *s = self;
+    char *text = mr_arena_take(b->arena, 64);
+    kit.reads++;
+    ssize_t n = 1;
+    if (s->thread) {
+        if (atomic_load(&s->taken) == 1000)
+            return MR_END;
+        if (atomic_load(&s->taken) == atomic_load(&s->ready))
+            return MR_AGAIN;
+        atomic_fetch_add(&s->taken, 1);
+        text[0] = 'x';
+    } else {
+        n = read((int)s->fd, text, 64);
+    }
+    if (n == 0)
+        return MR_END;
+    if (n < 0)
+        return errno == EAGAIN ? MR_AGAIN : mr_fail(err, MR_IO, "read failed");
+    s->svc->rows(b, 1);
+    int32_t slot = s->svc->slot(b, "message", 7, true); /* moves b->column */
+    b->column[slot].v[0] = mr_value_string((struct mr_slice){text, (size_t)n});
+    return MR_OK;
+}
+
 /* ---------------------------------------------------------------- sinks */
 
 struct out {
@@ -411,12 +500,16 @@ static const struct mr_component pattern = {
     .open = text_open, .process = keep_process};
 static const struct mr_component bad = {COMPONENT(MR_PROCESSOR, "bad", struct text_step, text_options),
                                         .open = text_open, .process = bad_process};
+static const struct mr_component grow = {COMPONENT(MR_PROCESSOR, "grow", struct text_step, text_options),
+                                         .open = text_open, .process = grow_process};
+static const struct mr_component feed = {COMPONENT(MR_SOURCE, "feed", struct fd_source, fd_options),
+                                         .open = fd_open, .close = fd_close, .read = fd_read};
 static const struct mr_component out = {COMPONENT(MR_SINK, "out", struct out, out_options), .open = out_open,
                                         .write = out_write, .flush = out_flush, .close = out_close};
 static const struct mr_component file = {COMPONENT(MR_SINK, "file", struct file_sink, file_options),
                                          .write = file_write};
-const struct mr_component *const kit_components[] = {&lines, &drop,    &set, &remove_, &refuse, &twice,
-                                                     &tail,  &pattern, &bad, &out,     &file,   NULL};
+const struct mr_component *const kit_components[] = {&grow,  &feed, &lines,   &drop, &set, &remove_, &refuse,
+                                                     &twice, &tail, &pattern, &bad,  &out, &file,    NULL};
 
 struct mr_catalog *kit_catalog(void)
 {

@@ -29,9 +29,9 @@
  *   step   twice   emits a copy of each batch before it
  *   step   tail    keeps the events back (holding their acks) and emits one event with their number at finish
  *   step   pattern text without '(': check() points at the first one
- *   step   bad     process fails
- *   sink   out     what it gets is written down; see kit_script
- *   sink   file    option path, a template
+ *   step   bad     process fails;  grow  adds rows to the batch in hand
+ *   source feed    `feed: fd` an event for each read of a descriptor; or `thread: true`, 1000 from another
+ * thread sink   out     what it gets is written down; see kit_script sink   file    option path, a template
  */
 extern const struct mr_component *const kit_components[];
 struct mr_catalog *kit_catalog(void);
@@ -48,7 +48,8 @@ struct kit_script {
                         struct mr_err *err);
     mr_code (*on_flush)(struct mr_err *err);
     mr_code (*on_open)(unsigned nth, struct mr_err *err);
-    unsigned writes, flushes, opens, closes, reads;
+    unsigned writes, flushes, opens, closes;
+    _Atomic unsigned reads;
     struct kit_got *got;
     uint32_t got_count;
     uint64_t ticket[4096]; /* of writes answered with MR_PENDING */

@@ -112,12 +112,13 @@ static void complaints_show_the_line_and_the_way_out(void **state)
     (void)state;
     load(&l, "x.yaml", yaml, sizeof yaml - 1);
     print(&l, text, sizeof text);
-    assert_string_equal(text, "x.yaml:5:9: error: there is no step 'dropp'\n"
-                              "    5 |       - dropp: true\n"
-                              "      |         ^~~~~\n"
-                              "      = did you mean 'drop'? there are: bad, drop, lua, pattern, refuse, "
-                              "remove, set, tail, twice, window\n"
-                              "1 error, 0 warnings\n");
+    assert_string_equal(text,
+                        "x.yaml:5:9: error: there is no step 'dropp'\n"
+                        "    5 |       - dropp: true\n"
+                        "      |         ^~~~~\n"
+                        "      = did you mean 'drop'? there are: bad, drop, grow, lua, pattern, refuse, "
+                        "remove, set, tail, twice, window\n"
+                        "1 error, 0 warnings\n");
     unload(&l);
 }
 
@@ -271,6 +272,33 @@ static void more_mistakes_than_fit_are_counted(void **state)
     mr_buf_fini(&y);
 }
 
+static void no_failed_allocation_ends_the_process(void **state)
+{
+    static const char yaml[] =
+        "pipelines:\n  p:\n    from: { topic: { name: t, codec: logfmt } }\n    steps:\n      - drop: e.n == "
+        "3\n"
+        "        if: e.message ~= 'x'\n      - window: { every: 1m, by: [a], compute: { n: count() } }\n"
+        "    to: { topic: { name: u, key: \"{{ a }}\" } }\n  q: { from: { linez: 1 }, to: out, x: 1 }\n";
+    (void)state;
+    bool failed = true;
+    struct mr_catalog *catalog = kit_catalog();
+    for (uint64_t n = 1; failed; n++) {
+        struct mr_heap_arena a;
+        struct mr_diags d = {0};
+        struct mr_config c;
+        mr_heap_arena_init(&a, 256, 0, 16 << 20);
+        struct mr_config_file f = {"x.yaml", {yaml, sizeof yaml - 1}};
+        mr_alloc_fail_at(n);
+        assert_int_not_equal(mr_config_load(&f, 1, catalog, 0, &a, &d, &c), MR_OK);
+        mr_alloc_fail_at(0);
+        failed = d.count != 2 || d.more; /* all went well: the two mistakes are there */
+        assert_true(n < 100000);
+        mr_diags_fini(&d);
+        mr_heap_arena_fini(&a);
+    }
+    mr_catalog_free(catalog);
+}
+
 /* ---------------------------------------------------------------- substitution */
 
 static const char *env(void *arg, const char *name)
@@ -377,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_byte_order_mark_is_passed_over),
         cmocka_unit_test(a_big_map_finds_its_twin),
         cmocka_unit_test(more_mistakes_than_fit_are_counted),
+        cmocka_unit_test(no_failed_allocation_ends_the_process),
         cmocka_unit_test(a_secret_file_is_put_in_and_never_printed),
         cmocka_unit_test(files_of_one_plan_are_read_together),
     };
