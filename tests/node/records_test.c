@@ -9,7 +9,7 @@ static void what_is_produced_is_fetched_from_any_offset_in_every_version(void **
     (void)state;
     assert_int_equal(create_topic(fd, "t", 1), 0);
     for (int codec = 0; codec <= MR_CODEC_ZSTD; codec++) {
-        char tag[8];
+        char tag[16];
         (void)snprintf(tag, sizeof tag, "c%d", codec);
         assert_int_equal(produce(fd, "t", batch_of(tag, 2, (enum mr_codec)codec, -1, -1), &base), 0);
         assert_int_equal(base, 2 * codec);
