@@ -234,6 +234,8 @@ static bool set(const struct part *part, uint32_t count, struct mr_batch *b, uin
     if (slot < 0)
         return to.tag == MR_MISSING;
     struct mr_value v = b->column[slot].v[row];
+    if (v.tag == MR_MISSING && to.tag == MR_MISSING)
+        return true; /* nothing changes: the event stays the text that it is */
     if (!put_at(b->arena, part + 1, count - 1, &v, &to))
         return false;
     b->column[slot].v[row] = v;

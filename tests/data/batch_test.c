@@ -33,6 +33,9 @@ static void an_untouched_event_leaves_as_it_came(void **state)
     (void)state;
     const char *lines[] = {"{ \"a\" : 1.0 , \"b\":\"x\\u0041\",\"c\":[ ],\"d\":1E5 , \"a\":2}"};
     struct mr_batch *b = events_of(pool, lines, 1);
+    assert_true(mr_batch_set(b, 0, S("none"), (struct mr_value){0}));
+    assert_true(mr_batch_slot(b, S("other"), true) > 0);
+    assert_true(mr_batch_set(b, 0, S("other"), (struct mr_value){0}));
     assert_event(b, 0, lines[0]);
     mr_batch_free(b);
 }

@@ -1,6 +1,7 @@
 /* json_test.c - the JSON reader against tables of the grammar's edges, with every kernel of this machine. */
 #include "data/event.h"
 
+#include "base/prng.h"
 #include "data/json_kernel.h"
 
 #include <math.h>
@@ -215,7 +216,9 @@ static const struct {
     N("{}\0", 2),
 };
 
-static const struct mr_json_kernel *kernels[] = {&mr_json_kernel_base,
+extern const struct mr_json_kernel json_kernel_portable; /* json_portable.c */
+
+static const struct mr_json_kernel *kernels[] = {&json_kernel_portable, &mr_json_kernel_base,
 #if defined(__x86_64__)
                                                  &mr_json_kernel_avx2,
 #endif
@@ -498,6 +501,76 @@ static void a_member_is_found_in_text_as_in_its_value(void **state)
     mr_batch_pool_free(pool);
 }
 
+/* What one kernel makes of a text, as text. */
+static void answer(const struct mr_json_kernel *k, struct mr_batch_pool *pool, struct mr_slice text,
+                   struct mr_buf *out)
+{
+    struct mr_err err = {0};
+    mr_json_kernel_use(k);
+    struct mr_batch *b = mr_batch_take(pool);
+    mr_batch_rows(b, 2);
+    out->len = 0;
+    for (uint32_t row = 0; row < 2; row++) { /* the second time names are guessed */
+        mr_code code = mr_json_read_row(b, row, text, &err);
+        assert_true(mr_buf_printf(out, "%d %u %s|", (int)code, code ? err.at : 0, code ? err.text : ""));
+        mr_batch_touch(b, row);
+        assert_true(mr_json_write_row(out, b, row));
+        for (uint32_t c = 0; c < b->columns; c++) {
+            struct mr_value v;
+            assert_true(mr_json_resolve(b->arena, &b->column[c].v[row], &v));
+            assert_true(mr_json_write(out, &v));
+        }
+    }
+    mr_batch_free(b);
+    mr_json_kernel_use(NULL);
+}
+
+static void all_kernels_give_the_same_answer(void **state)
+{
+    (void)state;
+    static const char sample[] = "{\"ts\":\"2026-03-01T00:00:00.000Z\",\"msg\":\"caf\\u00e9 \\\"x\\\" "
+                                 "\xc3\xa9\",\"http\":{\"method\":\"GET\","
+                                 "\"path\":\"/store/basket/page/"
+                                 "event?q=event+press&page=30\",\"status\":404,\"dur_ms\":41.4,\"n\":null},"
+                                 "\"user\":{\"id\":417,\"tier\":\"free\"},\"tags\":[\"checkout\",{\"a\":1},{"
+                                 "\"a\":2}],\"retry\":false,\"big\":-12e30}";
+    static const char bytes[] = "{}[]:,\"\\ \n0123-.eEtrufalsn/\x00\x1f\x7f\x80\xc2\xe0\xed\xf0\xff";
+    struct mr_batch_pool *pool = mr_batch_pool_new(1, 1 << 22);
+    struct mr_buf want = {0}, got = {0};
+    struct mr_prng r;
+    mr_prng_seed(&r, 14);
+    uint32_t good = 0;
+    for (int i = 0; i < 20000; i++) {
+        char text[sizeof sample];
+        size_t len = sizeof sample - 1;
+        memcpy(text, sample, sizeof sample);
+        for (uint64_t n = mr_prng_below(&r, 3); n > 0; n--) {
+            size_t at = mr_prng_below(&r, len);
+            if (mr_prng_below(&r, 3) == 0)
+                memmove(text + at, text + at + 1, --len - at);
+            else
+                text[at] = bytes[mr_prng_below(&r, sizeof bytes - 1)];
+        }
+        if (mr_prng_below(&r, 8) == 0)
+            len = mr_prng_below(&r, len + 1);
+        char *p = exact(text, len);
+        answer(&json_kernel_portable, pool, (struct mr_slice){p, len}, &want);
+        good += want.p[0] == '0';
+        for (const struct mr_json_kernel **k = kernels + 1; *k; k++) {
+            if (!runs_here(*k))
+                continue;
+            answer(*k, pool, (struct mr_slice){p, len}, &got);
+            if (!mr_slice_eq((struct mr_slice){want.p, want.len}, (struct mr_slice){got.p, got.len}))
+                fail_msg("'%.*s': %s says %.*s", (int)len, p, (*k)->name, (int)got.len, got.p);
+        }
+        free(p);
+    }
+    assert_in_range(good, 5000, 19000);
+    mr_buf_fini(&want);
+    mr_buf_fini(&got);
+    mr_batch_pool_free(pool);
+}
+
 static void a_refused_text_leaves_nothing_in_the_row(void **state)
 {
     (void)state;
@@ -528,6 +601,7 @@ int main(void)
         cmocka_unit_test(an_event_is_one_line),
         cmocka_unit_test(events_of_many_shapes_share_a_batch),
         cmocka_unit_test(a_member_is_found_in_text_as_in_its_value),
+        cmocka_unit_test(all_kernels_give_the_same_answer),
         cmocka_unit_test(a_refused_text_leaves_nothing_in_the_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
