@@ -362,3 +362,38 @@ void mr_catalog_load_dir(struct mr_catalog *c, const char *dir,
         mr_free(names[i]);
     }
 }
+
+/* ---------------------------------------------------------------- Lua files */
+
+static void free_file(void *f)
+{
+    mr_lua_file_free(f);
+}
+
+mr_code mr_catalog_load_lua(struct mr_catalog *c, const char *path, struct mr_err *err)
+{
+    struct mr_lua_file *f = NULL;
+    mr_code rc = mr_lua_file_load(path, &f, err);
+    if (rc)
+        return rc;
+    struct library *l = mr_alloc(sizeof *l);
+    if (l) {
+        l->path = mr_strndup(path, strlen(path));
+        l->lua = f;
+        l->lua_free = free_file;
+    }
+    if (!l || !l->path) {
+        if (!l)
+            mr_lua_file_free(f);
+        library_free(l);
+        return mr_fail(err, MR_MEMORY, "no memory for '%s'", path);
+    }
+    rc = insert(c, (struct mr_catalog_entry){mr_lua_file_component(f), "lua", "script", l->path}, err);
+    if (rc) {
+        library_free(l);
+        return rc;
+    }
+    l->next = c->libraries;
+    c->libraries = l;
+    return MR_OK;
+}

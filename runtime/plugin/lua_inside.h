@@ -204,6 +204,9 @@ mr_code lua_compile(struct mr_lua *l, struct mr_slice text, const char *chunk, b
                     enum lua_shape *shape, struct mr_err *err);
 mr_code lua_read_script(const char *path, char **text, size_t *len, struct mr_err *err);
 int lua_require(lua_State *L);
+/* May the text be a component, which returns a table? Not, when it defines handlers or speaks of e and m as
+ * the body of each does. True also for what does not compile: running it will tell. */
+bool lua_may_be_component(struct mr_lua *l, struct mr_slice text, const char *chunk);
 
 /* ---- lua_program.c: a script in its state, loaded again after an overrun */
 struct lua_program {
@@ -223,6 +226,15 @@ mr_code lua_program_load(struct lua_program *p, struct mr_host *host, struct mr_
 mr_code lua_program_mend(struct lua_program *p, struct mr_host *host, struct mr_err *err);
 /* "label: text (event SOURCE:OFFSET)" */
 void lua_blame(const struct mr_host *host, const struct mr_batch *b, uint32_t row, struct mr_err *err);
+
+/* ---- lua_step.c: each or batch over the events; an event that fails is rejected, then `mend` is asked to
+ * make the state good again; its error ends the step. */
+mr_code lua_step_process(struct lua_program *p, const struct mr_services *services, struct mr_host *host,
+                         struct mr_batch *b, mr_code (*mend)(void *arg, struct mr_err *err), void *arg,
+                         struct mr_err *err);
+void lua_step_emitting(struct lua_program *p, const struct mr_services *services, struct mr_host *host,
+                       int function,
+                       const char *name); /* function(emit); its error is told. Mend afterwards. */
 
 /* ---- lua_out.c: events that scripts make */
 struct lua_out {

@@ -161,6 +161,37 @@ mr_code lua_compile(struct mr_lua *l, struct mr_slice text, const char *chunk, b
     return rc ? rc : k.rc;
 }
 
+static bool looks_like_transform(void *arg, const struct lua_use *use)
+{
+    bool *transform = arg;
+    if (use->write ? use->in_main && is_handler(use->name)
+                   : strcmp(use->name, "e") == 0 || strcmp(use->name, "m") == 0)
+        *transform = true;
+    return true;
+}
+
+struct asking {
+    struct mr_slice text;
+    const char *chunk;
+    bool transform;
+};
+
+static int ask_protected(lua_State *L)
+{
+    struct asking *k = lua_touserdata(L, 1);
+    if (load_text(L, "", k->text, "", k->chunk) == LUA_OK)
+        (void)lua_scan(L, looks_like_transform, &k->transform);
+    return 0;
+}
+
+bool lua_may_be_component(struct mr_lua *l, struct mr_slice text, const char *chunk)
+{
+    struct asking k = {text, chunk, false};
+    lua_pushcfunction(l->L, ask_protected);
+    lua_pushlightuserdata(l->L, &k);
+    return lua_run(l, 1, 0, NULL) == MR_OK && !k.transform;
+}
+
 mr_code lua_read_script(const char *path, char **text, size_t *len, struct mr_err *err)
 {
     FILE *f = fopen(path, "rbe");

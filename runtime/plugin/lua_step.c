@@ -205,7 +205,8 @@ static mr_code step_open(void *self, const struct mr_open *o, struct mr_err *err
 /* ---------------------------------------------------------------- events */
 
 struct job {
-    struct step *s;
+    const struct lua_program *p;
+    struct mr_host *host;
     struct mr_batch *b;
     uint32_t k;
     bool moving;             /* kept events are moved into the batches of new ones */
@@ -261,7 +262,7 @@ static void decide(lua_State *L, struct job *j, uint32_t row)
     switch (lua_type(L, -2)) {
     case LUA_TNIL:
         if (!lua_isnil(L, -1))
-            mr_batch_reject(j->b, row, "%s: %s", j->s->host->label ? j->s->host->label : "lua",
+            mr_batch_reject(j->b, row, "%s: %s", j->host->label ? j->host->label : "lua",
                             luaL_tolstring(L, -1, NULL));
         return;
     case LUA_TBOOLEAN:
@@ -285,7 +286,7 @@ static int run_each(lua_State *L)
     struct job *j = lua_touserdata(L, 1);
     struct mr_lua *l = lua_of(L);
     struct mr_batch *b = j->b;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, j->s->program.each);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, j->p->each);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_R_EVENT);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_R_META);
     for (; j->k < b->count; j->k++) {
@@ -310,58 +311,76 @@ static int run_each(lua_State *L)
 static int run_batch(lua_State *L)
 {
     struct job *j = lua_touserdata(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, j->s->program.batch);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, j->p->batch);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_R_BATCH);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_R_EMIT);
     lua_call(L, 2, 0);
     return 0;
 }
 
-static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
+/* One protected call over the events from j->k on. MR_OK: all done. Otherwise the one in hand (or, of
+ * batch(), all) has been rejected, and j->k is behind it. */
+static mr_code run(struct job *j)
 {
-    struct step *s = self;
-    struct lua_program *p = &s->program;
-    struct job j = {.s = s, .b = b, .out = {.services = s->services, .host = s->host, .from = b}};
+    const struct lua_program *p = j->p;
     struct mr_lua *l = p->l;
+    struct mr_batch *b = j->b;
     struct mr_err why;
+    bool each = p->each != LUA_NOREF;
+    l->host = j->host;
+    l->out = each ? NULL : &j->out;
+    l->whole = each ? NULL : b;
+    lua_pushcfunction(l->L, each ? run_each : run_batch);
+    lua_pushlightuserdata(l->L, j);
+    mr_code got = lua_run(l, 1, 0, &why);
+    uint32_t row = l->b == b ? l->row : 0;
+    lua_event_end(l);
+    l->whole = NULL;
+    l->host = NULL;
+    l->out = NULL;
+    if (!got)
+        return MR_OK;
+    if (each) {
+        row = b->sel[j->k++];
+        if (j->before && j->before == j->out.b) /* what it had made goes with it */
+            j->out.used = j->before_used;
+        j->moving = j->moving && (j->out.b || j->out.flushed);
+        lua_blame(j->host, b, row, &why);
+        mr_batch_reject(b, row, "%s", why.text);
+        return got;
+    }
+    lua_blame(j->host, b, row, &why);
+    for (uint32_t k = 0; k < b->count; k++)
+        if (b->fate[b->sel[k]] == MR_KEPT)
+            mr_batch_reject(b, b->sel[k], "%s", why.text);
+    j->k = b->count;
+    return got;
+}
+
+mr_code lua_step_process(struct lua_program *p, const struct mr_services *services, struct mr_host *host,
+                         struct mr_batch *b, mr_code (*mend)(void *arg, struct mr_err *err), void *arg,
+                         struct mr_err *err)
+{
+    struct job j = {.p = p, .host = host, .b = b, .out = {.services = services, .host = host, .from = b}};
     mr_code rc = MR_OK;
     if (p->each == LUA_NOREF && p->batch == LUA_NOREF)
         return MR_OK;
-    bool each = p->each != LUA_NOREF;
-    while (!rc) {
-        l->host = s->host;
-        l->out = each ? NULL : &j.out;
-        l->whole = each ? NULL : b;
-        lua_pushcfunction(l->L, each ? run_each : run_batch);
-        lua_pushlightuserdata(l->L, &j);
-        mr_code got = lua_run(l, 1, 0, &why);
-        uint32_t row = l->b == b ? l->row : 0;
-        lua_event_end(l);
-        l->whole = NULL;
-        l->host = NULL;
-        l->out = NULL;
-        if (!got)
-            break;
-        if (each) {
-            row = b->sel[j.k];
-            if (j.before && j.before == j.out.b) /* what it had made goes with it */
-                j.out.used = j.before_used;
-            j.moving = j.moving && (j.out.b || j.out.flushed);
-            lua_blame(s->host, b, row, &why);
-            mr_batch_reject(b, row, "%s", why.text);
-            j.k++;
-        } else {
-            lua_blame(s->host, b, row, &why);
-            for (uint32_t k = 0; k < b->count; k++)
-                if (b->fate[b->sel[k]] == MR_KEPT)
-                    mr_batch_reject(b, b->sel[k], "%s", why.text);
-        }
-        rc = lua_program_mend(p, s->host, err);
-        if (!each)
-            break;
-    }
+    while (!rc && j.k < b->count && run(&j) != MR_OK)
+        rc = mend(arg, err);
     lua_out_flush(&j.out);
     return rc;
+}
+
+static mr_code mend_step(void *arg, struct mr_err *err)
+{
+    struct step *s = arg;
+    return lua_program_mend(&s->program, s->host, err);
+}
+
+static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
+{
+    struct step *s = self;
+    return lua_step_process(&s->program, s->services, s->host, b, mend_step, s, err);
 }
 
 static int run_emitting(lua_State *L)
@@ -372,15 +391,16 @@ static int run_emitting(lua_State *L)
     return 0;
 }
 
-/* tick(emit), close(emit): an error is told and the rest goes on, since no event is at fault. */
-static mr_code call_emitting(struct step *s, int function, const char *name, struct mr_err *err)
+/* An error is told and the rest goes on, since no event is at fault. */
+void lua_step_emitting(struct lua_program *p, const struct mr_services *services, struct mr_host *host,
+                       int function, const char *name)
 {
     if (function == LUA_NOREF)
-        return MR_OK;
-    struct lua_out out = {.services = s->services, .host = s->host};
-    struct mr_lua *l = s->program.l;
+        return;
+    struct lua_out out = {.services = services, .host = host};
+    struct mr_lua *l = p->l;
     struct mr_err why;
-    l->host = s->host;
+    l->host = host;
     l->out = &out;
     lua_pushcfunction(l->L, run_emitting);
     lua_pushinteger(l->L, function);
@@ -389,25 +409,24 @@ static mr_code call_emitting(struct step *s, int function, const char *name, str
     l->out = NULL;
     lua_out_flush(&out);
     if (!got)
-        return MR_OK;
-    s->services->log(s->host, MR_ERROR, "%s: in %s: %s", s->host->label ? s->host->label : "lua", name,
-                     why.text);
-    s->services->count(s->host, "lua_errors", 1);
-    return lua_program_mend(&s->program, s->host, err);
+        return;
+    services->log(host, MR_ERROR, "%s: in %s: %s", host->label ? host->label : "lua", name, why.text);
+    services->count(host, "lua_errors", 1);
 }
 
 static mr_code on_timer(void *self, struct mr_err *err)
 {
     struct step *s = self;
-    mr_code rc = call_emitting(s, s->program.tick, "tick", err);
+    lua_step_emitting(&s->program, s->services, s->host, s->program.tick, "tick");
     arm(s);
-    return rc;
+    return mend_step(s, err);
 }
 
 static mr_code finish(void *self, struct mr_err *err)
 {
     struct step *s = self;
-    return call_emitting(s, s->program.close, "close", err);
+    lua_step_emitting(&s->program, s->services, s->host, s->program.close, "close");
+    return mend_step(s, err);
 }
 
 const struct mr_component mr_lua_step = {

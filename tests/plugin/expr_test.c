@@ -172,10 +172,8 @@ static void wrong_expressions_are_pointed_at(void **state)
         const char *text, *says;
         uint32_t at;
     } rows[] = {
-        {"nett.is_private(e.ip)", "'nett'", 0},
-        {"e.a == math.flor(1) + foo(2)", "'foo'", 22},
-        {"string.rep(e.a, 2", "", 17},
-        {"string.rep(e.a) string.rep(e.b)", "", 16},
+        {"nett.is_private(e.ip)", "'nett'", 0},  {"e.a == math.flor(1) + foo(2)", "'foo'", 22},
+        {"string.rep(e.a, 2", "", 17},           {"string.rep(e.a) string.rep(e.b)", "", 16},
         {"(function() x = 1 end)()", "'x'", 12},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
