@@ -4,6 +4,9 @@
  * work.
  *
  * running --Ctrl-C--> draining --all delivered--> ended;  draining --Ctrl-C--> forced, exit code 1
+ *
+ * A component that hangs in a call (a write to a pipe that nobody reads) cannot be forced: then the process
+ * ends as by kill -9, which is no worse than that: nothing acknowledged is lost, the rest is read again.
  */
 #include "cli/cli.h"
 
@@ -15,14 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STATUS_MS = 1000, FORCED = 3, NAME_WIDTH_MAX = 40 };
+enum { STATUS_MS = 1000, FORCE_MS = 2000, FORCED = 3, NAME_WIDTH_MAX = 40 };
 
 struct watch {
     struct mr_world *world;
     struct mr_run *run;
     struct mr_run_counts *before; /* [pipeline] at the last status */
     int64_t *windows;             /* [pipeline] closed until then */
-    struct mr_timer timer;
+    struct mr_timer timer, hung;
     int signals;
     bool progress;
 };
@@ -110,6 +113,13 @@ static void summary(const struct mr_run *run)
 
 /* ------------------------------------------------------------------ the end */
 
+static void on_hung(void *arg)
+{
+    (void)arg;
+    mr_cli_say("millrace: a component does not come back; ended without it");
+    _exit(MR_EXIT_FAILED);
+}
+
 static void on_signal(void *arg, int signo)
 {
     struct watch *w = arg;
@@ -119,6 +129,9 @@ static void on_signal(void *arg, int signo)
         mr_run_stop(w->run);
     } else {
         mr_run_force(w->run);
+        w->hung.fire = on_hung;
+        if (w->signals == 2)
+            mr_timer_set(w->world, &w->hung, mr_now(w->world) + FORCE_MS);
     }
 }
 
@@ -189,6 +202,7 @@ static int watch_run(struct watch *w, const struct mr_cli_plan *plan, struct mr_
             mr_timer_set(w->world, &w->timer, mr_now(w->world) + STATUS_MS);
         mr_real_run(w->world);
         mr_timer_stop(w->world, &w->timer);
+        mr_timer_stop(w->world, &w->hung);
         code = mr_run_wait(w->run);
         if (code == FORCED) {
             mr_cli_say("millrace: ended by force; what was not acknowledged is read again next time");
