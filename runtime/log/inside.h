@@ -218,11 +218,18 @@ mr_code segment_max_ts(struct mr_log *log, struct segment *s, struct mr_err *err
 struct walk { /* over the headers of one segment */
     struct segment *s;
     int64_t at, have_at;
+    int64_t expect; /* base offset that the batch at `at` must have; -1: not known. Batches leave no gaps. */
     size_t have;
     char bytes[MR_LOG_WALK];
 };
 /* The header at w->at. MR_END at the segment's end, MR_CORRUPT naming file and byte. */
 mr_code walk_peek(struct mr_log *log, struct walk *w, struct batch *out, struct mr_err *err);
+
+static inline void walk_on(struct walk *w, const struct batch *b)
+{
+    w->at += b->size;
+    w->expect = batch_end(b);
+}
 
 /* recover.c */
 mr_code recover(struct mr_log *log, struct mr_err *err);

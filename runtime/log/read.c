@@ -37,18 +37,25 @@ static mr_code locate(struct mr_log *log, int64_t want, struct walk *w, struct b
     if (!s)
         s = log->count ? &log->seg[0] : NULL;
     for (; s && s < log->seg + log->count; s++) {
-        *w = (struct walk){.s = s};
+        *w = (struct walk){.s = s, .expect = -1};
         if (s->size == 0)
             continue;
         if ((rc = segment_open(log, s, err)))
             return rc;
-        if (want > s->base && !recall(log, want, s, &w->at) &&
-            (rc = segment_floor(log, s, want, &w->at, err)))
+        if (want > s->base && recall(log, want, s, &w->at))
+            w->expect = want;
+        else if (want > s->base && (rc = segment_floor(log, s, want, &w->at, err)))
             return rc;
+        if (w->at == 0)
+            w->expect = s->base;
         while ((rc = walk_peek(log, w, b, err)) == MR_OK && batch_end(b) <= want)
-            w->at += b->size;
+            walk_on(w, b);
         if (rc != MR_END)
             return rc;
+        if (want >= s->base && want < segment_end(log, s))
+            return mr_fail(err, MR_CORRUPT,
+                           "'%s/%020lld.log' ends at byte %lld, before offset %lld: restore it", log->dir,
+                           (long long)s->base, (long long)s->size, (long long)want);
     }
     return MR_END;
 }
@@ -78,12 +85,12 @@ static int64_t stretch(struct mr_log *log, struct walk *w, const struct batch *f
         return s->size - begin;
     }
     int64_t at = begin + first->size;
-    *next = batch_end(first);
+    *next = w->expect = batch_end(first);
     if (limit - at > MR_LOG_WALK) { /* jump by the index, then walk what is left */
         int64_t jump = segment_floor_at(log, s, limit, below);
         if (jump > at) {
             at = jump;
-            *next = -1; /* not known until a batch is seen */
+            *next = w->expect = -1; /* not known until a batch is seen */
         }
     }
     for (w->at = at; w->at < limit && walk_peek(log, w, &b, &ignored) == MR_OK; w->at = at) {
@@ -92,7 +99,7 @@ static int64_t stretch(struct mr_log *log, struct walk *w, const struct batch *f
             break;
         }
         at += b.size;
-        *next = batch_end(&b);
+        *next = w->expect = batch_end(&b);
     }
     return at - begin;
 }
@@ -148,10 +155,11 @@ mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *t
     if ((rc = mr_file_read(v.file, to, v.len, v.at, got, err)))
         return rc;
     const char *p = to;
+    int64_t expect = -1;
     for (size_t at = 0; at < v.len;) { /* L3: what does not check is not given out */
         struct batch b;
         if (*got - at < MR_LOG_HEADER || !batch_read(p + at, &b) || b.size > (int64_t)(*got - at) ||
-            !batch_crc_ok(p + at, &b)) {
+            !batch_crc_ok(p + at, &b) || (expect >= 0 ? b.base != expect : b.base > want.v)) {
             if (at > 0) { /* what is good first; the next read meets the damage */
                 *got = at;
                 return MR_OK;
@@ -162,6 +170,7 @@ mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *t
                            "'%s/%020lld.log' is damaged at byte %lld: the checksum of the batch differs",
                            log->dir, (long long)(s ? s->base : 0), (long long)v.at);
         }
+        expect = batch_end(&b);
         at += (size_t)b.size;
     }
     return MR_OK;
@@ -231,7 +240,7 @@ mr_code mr_log_find_time(struct mr_log *log, int64_t ms, mr_offset *offset, int6
             from = d->to;
         if (from >= log->end || (rc = locate(log, from, &w, &b, err)) == MR_END)
             continue;
-        for (; !rc && w.s == s; w.at += b.size, rc = walk_peek(log, &w, &b, err)) {
+        for (; !rc && w.s == s; walk_on(&w, &b), rc = walk_peek(log, &w, &b, err)) {
             if (b.max_ts < ms)
                 continue;
             rc = search_batch(log, &w, &b, ms, from, &offset->v, timestamp, err);

@@ -469,13 +469,13 @@ static mr_code drop_after(struct mr_log *log, size_t keep, struct mr_err *err)
 /* Where whole batches end in a segment that is shorter than its recovery point. */
 static void find_end(struct mr_log *log, struct segment *s, int64_t *offset, int64_t *at)
 {
-    struct walk w = {.s = s};
+    struct walk w = {.s = s, .expect = s->base};
     struct batch b;
     struct mr_err ignored;
     *offset = s->base;
     *at = 0;
-    while (walk_peek(log, &w, &b, &ignored) == MR_OK && b.base >= *offset) {
-        w.at += b.size;
+    while (walk_peek(log, &w, &b, &ignored) == MR_OK) {
+        walk_on(&w, &b);
         *offset = batch_end(&b);
         *at = w.at;
     }
@@ -509,6 +509,7 @@ static mr_code take_segments(struct mr_log *log, struct point p, bool known, boo
             int64_t from, end;
             if ((rc = segment_open(log, s, err)))
                 return rc;
+            log->end = p.offset;
             find_end(log, s, &from, &end);
             if (from < p.offset)
                 add_damage(log, (struct damage){from, p.offset, s->base, end});

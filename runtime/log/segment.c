@@ -282,7 +282,8 @@ mr_code walk_peek(struct mr_log *log, struct walk *w, struct batch *out, struct 
     }
     if (w->at + MR_LOG_HEADER <= w->have_at + (int64_t)w->have &&
         batch_read(w->bytes + (w->at - w->have_at), out) && out->base >= w->s->base &&
-        w->at + out->size <= w->s->size)
+        w->at + out->size <= w->s->size && batch_end(out) <= segment_end(log, w->s) &&
+        (w->expect < 0 || out->base == w->expect)) /* the CRC does not cover the base offset */
         return MR_OK;
     log_name(log, w->s, ".log", path, sizeof path);
     return mr_fail(err, MR_CORRUPT, "'%s' is damaged at byte %lld: no batch begins there", path,
@@ -340,12 +341,12 @@ static mr_code search(struct mr_log *log, struct segment *s, int64_t most_rel, i
 
 static bool leads_to(struct mr_log *log, struct segment *s, uint32_t rel, uint32_t pos)
 {
-    struct walk w = {.s = s, .at = pos};
+    struct walk w = {.s = s, .at = pos, .expect = s->base + rel};
     struct batch b;
     struct mr_err ignored;
     if (pos == 0)
         return rel == 0;
-    return walk_peek(log, &w, &b, &ignored) == MR_OK && b.base == s->base + rel;
+    return walk_peek(log, &w, &b, &ignored) == MR_OK;
 }
 
 mr_code segment_floor(struct mr_log *log, struct segment *s, int64_t offset, int64_t *at, struct mr_err *err)
@@ -451,8 +452,11 @@ mr_code segment_rebuild(struct mr_log *log, struct segment *s, bool anew, struct
         *x = (struct indexer){.max_ts = INT64_MIN};
         s->entries = 0;
         w->s = s;
+        w->expect = s->base;
         if (!anew && good_prefix(log, s, &w->at, &x->max_ts) == 0)
             x->max_ts = INT64_MIN;
+        else if (!anew)
+            w->expect = -1; /* looked at already */
         bool force = false;
         rc = mr_file_truncate(s->index, (int64_t)s->entries * ENTRY, err);
         if (!rc)
@@ -464,8 +468,9 @@ mr_code segment_rebuild(struct mr_log *log, struct segment *s, bool anew, struct
                     skip = &log->damage[i];
             if (skip) { /* on to the first batch behind it */
                 int64_t at = -1;
+                w->expect = skip->to;
                 for (w->at++; w->at < s->size && at < 0; w->at++)
-                    if (walk_peek(log, w, &b, NULL) == MR_OK && b.base == skip->to)
+                    if (walk_peek(log, w, &b, NULL) == MR_OK)
                         at = w->at;
                 w->at = at < 0 ? s->size : at;
                 force = true;
@@ -478,7 +483,7 @@ mr_code segment_rebuild(struct mr_log *log, struct segment *s, bool anew, struct
             else
                 segment_note(log, s, x, &b, w->at);
             force = false;
-            w->at += b.size;
+            walk_on(w, &b);
         }
         if (rc == MR_END || rc == MR_CORRUPT)
             rc = MR_OK; /* whoever comes to the damaged place is told there */
