@@ -230,7 +230,7 @@ static void pipeline(struct mr_plan *p, const struct mr_node *n, struct mr_confi
 {
     out->name = mr_plan_text(p, n->key);
     out->node = n;
-    out->bytes = 16 << 20;
+    out->bytes = 8 << 20;
     out->on_error = MR_ON_ERROR_DEAD;
     out->dead = mr_plan_printf(p, "%s.dead", out->name);
     if (!good_name(n->key))
