@@ -129,16 +129,41 @@ void source_ready(struct file_source *s, struct tail *t)
     s->last_ready = t;
 }
 
+/* Length of a path without what rotation puts behind a name: "x.log.12", "x.log-20261122" and "x.log" are one
+ * log. */
+static size_t stem(const char *path)
+{
+    size_t len = strlen(path), n = len;
+    while (n > 0 && strchr("0123456789.-_", path[n - 1]))
+        n--;
+    while (n < len && path[n] >= '0' && path[n] <= '9') /* "server1" is a name of its own */
+        n++;
+    return n && path[n - 1] != '/' ? n : len;
+}
+
+/* The next file to read: the queue is fair, but of one log's files the older one is read to its end first, so
+ * that lines come in the order in which they were written. */
 static struct tail *pop_ready(struct file_source *s)
 {
-    struct tail *t = s->first_ready;
-    if (t) {
-        s->first_ready = t->next_ready;
-        if (!s->first_ready)
-            s->last_ready = NULL;
-        t->ready = false;
-        t->next_ready = NULL;
+    struct tail *t = s->first_ready, *before = NULL;
+    if (!t)
+        return NULL;
+    size_t len = stem(t->path);
+    for (struct tail *o = t; o->next_ready; o = o->next_ready) {
+        struct tail *n = o->next_ready;
+        if (n->mtime < t->mtime && strncmp(n->path, s->first_ready->path, len) == 0 && stem(n->path) == len) {
+            t = n;
+            before = o;
+        }
     }
+    if (before)
+        before->next_ready = t->next_ready;
+    else
+        s->first_ready = t->next_ready;
+    if (s->last_ready == t)
+        s->last_ready = before;
+    t->ready = false;
+    t->next_ready = NULL;
     return t;
 }
 

@@ -31,7 +31,9 @@ enum {
     MR_SENDS_MAX = 64,             /* unanswered writes of one output */
     MR_METRICS_MAX = 32,           /* of one part */
     MR_WATCHES_MAX = 1024,         /* descriptors of one part */
-    MR_CHECKPOINT_MS = 1000,       /* positions are stored at most so often */
+    MR_CHECKPOINT_MS = 1000,       /* positions are stored at most so often ... */
+    MR_CHECKPOINT_EARLY_MS = 100,  /* ... but the first ones sooner: who is killed again and again gets on */
+    MR_CHECKPOINTS_EARLY = 5,
     MR_BACKOFF_MS_MAX = 30000,     /* longest pause between attempts */
     MR_BATCH_BYTES_MAX = 64 << 20, /* of one batch ('batch_bytes') */
     MR_MADE_FACTOR = 16,           /* batches made by steps may exceed pipeline_bytes by so much */
@@ -197,6 +199,7 @@ struct mr_pipeline {
     /* checkpoint */
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
+    uint32_t checkpoints; /* stored, up to MR_CHECKPOINTS_EARLY */
     bool last_waits; /* the last checkpoint failed and is tried again */
     char *checkpoint_path;
     struct mr_buf foreign;           /* stored positions of sources that are not in the plan now: kept */

@@ -307,6 +307,7 @@ static void checkpoint_due(void *arg)
         if (l->checkpoint_told)
             l->env.log(l->env.arg, MR_INFO, l->conf->name, "checkpoints can be stored again");
         l->checkpoint_told = false;
+        l->checkpoints += l->checkpoints < MR_CHECKPOINTS_EARLY;
     } else if (mr_passing(rc)) {
         if (!l->checkpoint_told)
             l->env.log(l->env.arg, MR_WARN, l->conf->name, err.text);
@@ -422,7 +423,9 @@ static bool all_sources_ended(const struct mr_pipeline *l)
 static void settle_state(struct mr_pipeline *l)
 {
     if (l->state == MR_LINE_RUNNING && l->dirty)
-        checkpoint_later(l, MR_CHECKPOINT_MS);
+        checkpoint_later(l, l->checkpoints < MR_CHECKPOINTS_EARLY && !l->checkpoint_told
+                                ? MR_CHECKPOINT_EARLY_MS
+                                : MR_CHECKPOINT_MS);
     if (l->state == MR_LINE_RUNNING && all_sources_ended(l)) {
         l->state = MR_LINE_DRAINING;
         atomic_store_explicit(&l->n.state, MR_RUN_DRAINING, memory_order_relaxed);

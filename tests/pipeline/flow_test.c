@@ -595,7 +595,7 @@ static void positions_wait_for_the_outputs_flush(void **state)
              "data");
     kit.on_flush = flush_fails;
     kit_start(&k);
-    kit_run(&k, 3500);
+    kit_run(&k, 2800);
     assert_int_equal(mr_stat_path(k.world, "data/pipelines/p/checkpoint", &st, &err), MR_NOTFOUND);
     kit_run(&k, 2000);
     assert_int_equal(mr_stat_path(k.world, "data/pipelines/p/checkpoint", &st, &err), MR_OK);
