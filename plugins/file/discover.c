@@ -561,6 +561,7 @@ mr_code discover_scan(struct file_source *s, struct mr_err *err)
     }
 
     mr_ms end = source_now(s), rest = (end - begin) * SCAN_SHARE;
+    s->scan_not_before = end + rest;
     s->next_scan = end + (rest > s->rescan ? rest : s->rescan);
     if (s->scan_err.code != MR_OK && err)
         *err = s->scan_err;
@@ -583,6 +584,13 @@ mr_code discover_next(struct file_source *s, struct mr_err *err)
 }
 
 /* ---------------------------------------------------------------- inotify */
+
+/* Scans keep to their share of the time, whatever happens. */
+static void scan_soon(struct file_source *s)
+{
+    mr_ms now = source_now(s);
+    s->next_scan = now > s->scan_not_before ? now : s->scan_not_before;
+}
 
 static void add_move(struct file_source *s, const char *path)
 {
@@ -619,7 +627,7 @@ static void dir_event(struct file_source *s, const char *dir, const struct inoti
 {
     char full[GLOB_PATH_MAX + 258];
     if (e->mask & IN_ISDIR) {
-        s->next_scan = source_now(s);
+        scan_soon(s);
         return;
     }
     (void)snprintf(full, sizeof full, "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, e->name);
@@ -656,7 +664,7 @@ static void event(struct file_source *s, const struct inotify_event *e)
 {
     if (e->mask & IN_Q_OVERFLOW) {
         s->services->count(s->host, "inotify_overflows", 1);
-        s->next_scan = source_now(s);
+        scan_soon(s);
         s->look_for_missed = true;
         return;
     }
@@ -668,22 +676,21 @@ static void event(struct file_source *s, const struct inotify_event *e)
         else if (e->mask & IN_MODIFY)
             source_ready(s, t);
         else
-            s->next_scan = source_now(s);
+            scan_soon(s);
         return;
     }
-    for (uint32_t i = 0; i < s->dir_count; i++) {
+    for (uint32_t i = s->dir_count; i-- > 0;) { /* one directory may be known by several names */
         if (s->dirs[i].wd != e->wd)
             continue;
         if (e->mask & IN_IGNORED) {
             unwatch_dir(s, i, true);
         } else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF)) {
-            s->next_scan = source_now(s);
+            scan_soon(s);
             if (e->mask & IN_MOVE_SELF) /* its path is another's now */
                 unwatch_dir(s, i, false);
         } else if (e->len > 0) {
             dir_event(s, s->dirs[i].path, e);
         }
-        return;
     }
 }
 

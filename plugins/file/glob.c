@@ -38,6 +38,15 @@ static bool is_wild(struct part p)
     return false;
 }
 
+/* "**" after "**" stands for nothing more, and would cost a walk each. */
+static const char *behind_deep(const char *rest)
+{
+    struct part next;
+    for (const char *at = rest; next_part(&at, &next) && is_deep(next);)
+        rest = at;
+    return rest;
+}
+
 static bool part_matches(struct part pattern, const char *name, size_t name_len)
 {
     char a[256], b[256];
@@ -64,6 +73,7 @@ static bool match_from(const char *pattern, const char *path, int depth)
         return !next_part(&left, &have);
     }
     if (is_deep(want)) {
+        rest = behind_deep(rest);
         for (const char *at = path; depth < GLOB_DEPTH_MAX; depth++) {
             if (match_from(rest, at, depth + 1))
                 return true;
@@ -167,6 +177,7 @@ static void walk_from(struct walk *w, size_t len, const char *pattern, int depth
         return;
     }
     if (is_deep(want)) { /* none of the directories it stands for, then one more, and so on */
+        rest = behind_deep(rest);
         const char *last = rest;
         if (next_part(&last, &next))
             walk_from(w, len, rest, depth + 1);

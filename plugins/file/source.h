@@ -74,7 +74,7 @@ struct file_source {
     uint32_t trouble_count;
 
     bool once, first_scan, first_start, full_told, look_for_missed;
-    mr_ms next_scan, next_check;
+    mr_ms next_scan, scan_not_before, next_check;
     struct mr_err scan_err; /* a failure inside the walk that must end the source */
 };
 

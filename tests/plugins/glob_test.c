@@ -27,6 +27,8 @@ static struct row {
     {"empty parts do not count", "/var//log///a", "/var/log/a", true},
     {"a longer path does not match", "/var/*", "/var/a/b", false},
     {"many stars end", "/**/**/**/**/**/**/a", "/1/2/3/4/5/6/7/8/9/b", false},
+    {"stars without end end", "/**/**/**/**/**/**/**/**/**/**/**/**/**/**/**/**/**/**/**/**/a",
+     "/1/2/3/4/5/6/7/8/9/1/2/3/4/5/6/7/8/9/1/2/3/4/5/6/b", false},
 };
 
 static void matches(void **state)
