@@ -11,8 +11,9 @@
  *
  * Cost (tests/bench/data_bench.c, 2026-11, one core of an AMD EPYC with AVX2, nested log events of 366
  * bytes): read_row 143 ns; write_row 8 ns untouched, 53 ns touched; read, take a field away, add one, write
- * 212 ns. In batches of a single event read_row is 570 ns. The members of an event keep the order of its
- * text, new ones follow, whatever other events share the batch.
+ * 212 ns. With a blank behind every ':' and ',' (400 bytes): read_row 158 ns, the edit 270 ns. In batches of
+ * a single event read_row is 570 ns. The members of an event keep the order of its text, new ones follow,
+ * whatever other events share the batch.
  */
 #ifndef MR_DATA_JSON_H
 #define MR_DATA_JSON_H
@@ -34,7 +35,7 @@ mr_code mr_json_read_row(struct mr_batch *b, uint32_t row, struct mr_slice text,
 /* For a row that had other fields before read_row: the text is not all of the event. What was there before
  * comes first when it is written. */
 void mr_json_row_merged(struct mr_batch *b, uint32_t row);
-/* Decodes one level of MR_JSON into the arena. */
+/* Decodes one level of MR_JSON into the arena. in and out may be the same. */
 bool mr_json_resolve(struct mr_arena *a, const struct mr_value *in, struct mr_value *out);
 
 /* Of MR_JSON that holds a number: no memory is needed. false: not a number. */

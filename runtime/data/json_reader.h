@@ -44,7 +44,11 @@ static __attribute__((noinline)) const char *blanks(struct reader *r, const char
 
 static inline const char *skip_blanks(struct reader *r, const char *p)
 {
-    return p < r->end && RARE((unsigned char)*p <= ' ') ? blanks(r, p) : p;
+    if (p >= r->end || (unsigned char)*p > ' ')
+        return p;
+    if (*p == ' ' && r->end - p > 1 && (unsigned char)p[1] > ' ') /* one, as many writers put it */
+        return p + 1;
+    return blanks(r, p);
 }
 
 static int hex4(const char *p)
