@@ -17,6 +17,7 @@
 enum {
     FETCH_BYTES = 1 << 20,
     FETCH_WAIT_MS = 250,          /* also how long a stop may have to wait for */
+    FETCH_ONCE_MS = 20,           /* the same, while a run with --once waits for feeders */
     INFLATE_BYTES_MAX = 64 << 20, /* of one record batch ('inflate_bytes') */
     READ_BYTES = 4 << 20,         /* values in one batch of events */
     HEADERS_MAX = 128,            /* of one record; more are left out */
@@ -283,7 +284,10 @@ static void fetch(struct partition *p)
     c->after_feeders = !fed(s);
     p->fetching = true;
     l->env.topics->ops->fetch(l->env.topics, l->env.world, s->name, p->id, p->next, FETCH_BYTES,
-                              l->env.once && c->after_feeders ? 0 : FETCH_WAIT_MS, fetched, c);
+                              !l->env.once       ? FETCH_WAIT_MS
+                              : c->after_feeders ? 0
+                                                 : FETCH_ONCE_MS,
+                              fetched, c);
 }
 
 /* ---------------------------------------------------------------- opening */

@@ -94,6 +94,22 @@ static void a_clean_restart_reads_nothing_twice(void **state)
     kit_close(&k);
 }
 
+static void one_that_is_killed_again_and_again_gets_on(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k, yaml, false, "data");
+    for (int i = 0; i < 2; i++) {
+        kit_start(&k);
+        kit_run(&k, 200);
+        assert_int_equal(k.line->n.in, i ? 0 : 12);
+        kit_end(&k);
+        mr_sim_kill(k.world);
+        mr_sim_restart(k.world);
+    }
+    kit_close(&k);
+}
+
 static void a_damaged_checkpoint_refuses_to_start_and_says_what_to_do(void **state)
 {
     (void)state;
@@ -173,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_when_power_fails_at_any_operation),
         cmocka_unit_test(a_clean_restart_reads_nothing_twice),
+        cmocka_unit_test(one_that_is_killed_again_and_again_gets_on),
         cmocka_unit_test(a_damaged_checkpoint_refuses_to_start_and_says_what_to_do),
         cmocka_unit_test(positions_of_a_source_that_went_away_are_kept),
         cmocka_unit_test(snapshots_come_back_to_their_step),
