@@ -463,7 +463,7 @@ mr_code segment_rebuild(struct mr_log *log, struct segment *s, bool anew, struct
             rc = mr_file_truncate(s->times, (int64_t)s->entries * TIME_ENTRY, err);
         while (!rc) {
             const struct damage *skip = NULL;
-            for (uint32_t i = 0; i < log->damages; i++)
+            for (uint32_t i = 0; i < log->damages && w->at < s->size; i++)
                 if (log->damage[i].segment == s->base && log->damage[i].at == w->at)
                     skip = &log->damage[i];
             if (skip) { /* on to the first batch behind it */

@@ -80,7 +80,7 @@ static void durations_and_sizes(void **state)
     struct mr_prng r;
     mr_prng_seed(&r, 2);
     for (int i = 0; i < 2000; i++) {
-        int64_t v = (int64_t)(mr_prng_next(&r) >> (2 + mr_prng_below(&r, 60)));
+        int64_t v = (int64_t)(mr_prng_next(&r) >> (13 + mr_prng_below(&r, 50)));
         v *= i % 2 ? 1 : 1000;
         v &= INT64_MAX;
         (void)mr_duration_print(v, text);

@@ -205,6 +205,24 @@ static void a_missing_index_is_made_again(void **state)
         }
 }
 
+/* Found by the fuzzer: damage that begins where the file ends was stepped over for ever. */
+static void a_segment_that_ends_early_can_be_looked_up(void **state)
+{
+    struct bench b;
+    struct mr_file *f;
+    size_t got;
+    (void)state;
+    build(&b, false, 1 << 20);
+    assert_int_equal(mr_file_open(b.w, "t/00000000000000000000.log", MR_FILE_WRITE, &f, &err), MR_OK);
+    assert_int_equal(mr_file_truncate(f, 4000, &err), MR_OK);
+    mr_file_close(f);
+    assert_int_equal(reopen(&b), MR_CORRUPT);
+    assert_int_equal(mr_log_read(b.log, (mr_offset){7}, (mr_offset){RECORDS}, page, PAGE, &got, &err), MR_OK);
+    assert_in_range(readable(&b), 20, 100);
+    mr_log_close(b.log);
+    mr_sim_free(b.sim);
+}
+
 /* A batch in the middle that was never confirmed as synced is damaged, and good ones follow. */
 static void damage_in_the_middle_is_refused_by_name_and_the_rest_served(void **state)
 {
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test(any_file_cut_after_a_clean_close_gives_no_wrong_record),
         cmocka_unit_test(any_file_cut_after_a_kill_gives_no_wrong_record),
         cmocka_unit_test(a_missing_index_is_made_again),
+        cmocka_unit_test(a_segment_that_ends_early_can_be_looked_up),
         cmocka_unit_test(damage_in_the_middle_is_refused_by_name_and_the_rest_served),
         cmocka_unit_test(an_unreadable_disk_is_an_error_not_a_loss),
     };
