@@ -33,6 +33,7 @@ enum name_kind { NAME_SET, NAME_REMOVE, NAME_MOVE };
 struct name_change { /* not yet synced */
     struct name_change *next;
     enum name_kind kind;
+    uint64_t number;
     char *dir, *path, *to;
     struct inode *inode;
 };

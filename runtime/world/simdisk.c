@@ -154,6 +154,7 @@ static void change_name(struct node *n, enum name_kind kind, const char *path, c
 {
     struct name_change *c = sim_need(sizeof *c);
     c->kind = kind;
+    c->number = n->changes++;
     c->dir = dir_of(path);
     c->path = sim_text(path, strlen(path));
     c->to = to ? sim_text(to, strlen(to)) : NULL;
@@ -540,11 +541,19 @@ struct sync_job {
     struct sync_job *next;
     struct node *node;
     struct inode *inode; /* counted in opened: the file may be closed meanwhile. NULL: the directory */
-    uint64_t upto;       /* changes; of a directory: how many of its name changes */
+    uint64_t upto;       /* changes with a smaller number */
     mr_done_fn done;
     void *arg;
     char path[];
 };
+
+static uint64_t names_before(const struct sync_job *job)
+{
+    uint64_t count = 0;
+    for (struct name_change *c = job->node->name_changes; c; c = c->next)
+        count += c->number < job->upto && strcmp(c->dir, job->path) == 0;
+    return count;
+}
 
 static void answer(struct sync_job *job, mr_code rc, int sys)
 {
@@ -563,7 +572,7 @@ static void finish_sync(void *arg)
     if (job->inode)
         rc = sync_upto(job->node, job->inode, job->upto, "file", NULL);
     else
-        flush_names(job->node, job->path, job->upto, false); /* W1 */
+        flush_names(job->node, job->path, names_before(job), false); /* W1 */
     answer(job, rc, rc ? EIO : 0);
 }
 
@@ -595,7 +604,7 @@ static void start_sync(struct node *n, struct sync_job *job)
         if (half && job->inode)
             (void)sync_upto(n, job->inode, job->upto, "file", NULL);
         else if (half)
-            flush_names(n, job->path, job->upto, false);
+            flush_names(n, job->path, names_before(job), false);
         orphan_sync(job);
         mr_sim_crash(&n->world);
         return;
@@ -625,8 +634,7 @@ static void sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn 
     size_t len = strlen(path);
     struct sync_job *job = sim_need(sizeof *job + len + 1);
     job->node = n;
-    for (struct name_change *c = n->name_changes; c; c = c->next)
-        job->upto += strcmp(c->dir, path) == 0;
+    job->upto = n->changes;
     job->done = done;
     job->arg = arg;
     memcpy(job->path, path, len + 1);
