@@ -35,7 +35,13 @@ int lua_over_time(lua_State *L)
 {
     char budget[32];
     (void)mr_duration_print(lua_of(L)->budget, budget);
-    return luaL_error(L, "took more than its time budget of %s (option 'budget')", budget);
+    luaL_where(L,
+               0); /* from the hook it is the script's function; from a loop in C there is no line here ... */
+    if (!*lua_tostring(L, -1))
+        luaL_where(L, 1); /* ... but there */
+    lua_pushfstring(L, "%stook more than its time budget of %s (option 'budget')", lua_tostring(L, -1),
+                    budget);
+    return lua_error(L);
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar)

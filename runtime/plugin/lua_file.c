@@ -718,9 +718,9 @@ mr_code mr_lua_file_load(const char *path, struct mr_lua_file **out, struct mr_e
             lua_pushcfunction(l->L, describe);
             lua_pushlightuserdata(l->L, &k);
             rc = lua_run(l, 1, 0, err);
-            if (rc)
-                mr_wrap(err, "%s", path);
         }
+        if (rc && rc != MR_END && err && !strstr(err->text, path))
+            mr_wrap(err, "%s", path);
         if (rc == MR_BADDATA || rc == MR_TIMEOUT) {
             rc = MR_BADCONF;
             if (err)
