@@ -197,9 +197,8 @@ static const char *back_reference(struct match *m, const char *s, char digit)
     if (i < 0 || i >= m->captures || m->capture[i].len == OPEN)
         luaL_error(m->L, "invalid capture index %%%d", i + 1);
     ptrdiff_t len = m->capture[i].len;
-    if (len < 0) /* a place has no text */
-        len = 0;
-    if (m->src_end - s < len || memcmp(m->capture[i].start, s, (size_t)len) != 0)
+    if (len < 0 /* a place has no text */ || m->src_end - s < len ||
+        memcmp(m->capture[i].start, s, (size_t)len) != 0)
         return NULL;
     return s + len;
 }
