@@ -243,7 +243,7 @@ static void *counted(void *arg, void *p, size_t was, size_t want)
 static int on_panic(lua_State *L)
 {
     (void)fprintf(stderr, "lua outside of a protected call: %s\n", lua_tostring(L, -1));
-    mr_assert(!"lua called outside of lua_run");
+    mr_assert(false && "lua called outside of lua_run");
     return 0;
 }
 
