@@ -121,6 +121,62 @@ static const struct mr_host_ops check_ops = {no_batch,   no_emit,  wall,    stea
 
 /* ---------------------------------------------------------------- options */
 
+/* The line of the file that line `line` (from 1) of a literal block ("|") stands in, as a node for messages;
+ * the node itself when it is no such block. */
+static struct mr_node block_line(const struct mr_plan *p, const struct mr_node *n, uint32_t line)
+{
+    struct mr_node at = *n;
+    const char *text = NULL, *end = NULL;
+    for (uint32_t i = 0; i < p->out->source_count; i++)
+        if (strcmp(p->out->sources[i].name, n->file) == 0 && p->out->sources[i].text.p) {
+            text = p->out->sources[i].text.p;
+            end = text + p->out->sources[i].text.len;
+        }
+    for (uint32_t l = 1; text && text < end && l < n->line + line; l++) {
+        const char *nl = memchr(text, '\n', (size_t)(end - text));
+        if (l == n->line && (text + n->column - 1 >= end || text[n->column - 1] != '|'))
+            return at;
+        text = nl ? nl + 1 : end;
+    }
+    if (!text || text >= end)
+        return at;
+    uint32_t blanks = 0;
+    while (text + blanks < end && text[blanks] == ' ')
+        blanks++;
+    const char *nl = memchr(text, '\n', (size_t)(end - text));
+    uint32_t length = (uint32_t)((nl ? nl : end) - text);
+    at.line = n->line + line;
+    at.column = blanks + 1;
+    at.end_column = length > blanks ? length + 1 : blanks + 2;
+    return at;
+}
+
+/* A complaint of check() about an option; inside of a block it points to the line that is meant. */
+static void option_fault(struct mr_plan *p, const struct mr_node *n, const struct mr_err *err)
+{
+    unsigned line = 0;
+    if (n->kind == MR_NODE_SCALAR && n->end_column == 0 &&
+        memchr(n->text.p ? n->text.p : "", '\n', n->text.len)) {
+        if (err->at > 0 && err->at <= n->text.len) {
+            line = 1;
+            for (uint32_t i = 0; i < err->at; i++)
+                line += n->text.p[i] == '\n';
+        } else if (sscanf(err->text, "lua:%u:", &line) != 1) {
+            line = 0;
+        }
+    }
+    uint32_t lines = 0; /* "near the end" means its last one */
+    for (size_t i = 0; line && i < n->text.len; i++)
+        lines += n->text.p[i] == '\n' || i + 1 == n->text.len;
+    line = line > lines ? lines : line;
+    if (line > 0) {
+        struct mr_node at = block_line(p, n, line);
+        mr_diag_node(p->diags, &at, 0, NULL, "%s", err->text);
+    } else {
+        mr_diag_node(p->diags, n, err->at, NULL, "%s", err->text);
+    }
+}
+
 static void check_options(struct mr_plan *p, const struct mr_config_component *c, const struct mr_node *place)
 {
     const struct mr_component *k = c->component;
@@ -146,7 +202,7 @@ static void check_options(struct mr_plan *p, const struct mr_config_component *c
             const struct mr_node *at =
                 err.option ? mr_options_node(k->options, c->options, err.option) : NULL;
             if (at)
-                mr_diag_node(p->diags, at, err.at, NULL, "%s", err.text);
+                option_fault(p, at, &err);
             else
                 mr_diag_key(p->diags, place, NULL, "%s: %s", what, err.text);
         }
