@@ -187,6 +187,67 @@ static void events_go_to_stdout_as_lines(void **state)
     part_free(lines);
 }
 
+/* The pipe is full again and again: what comes out in the end is each event once, whole and in order. */
+static void a_reader_that_stalls_gets_every_line_whole_and_once(void **state)
+{
+    struct place *p = *state;
+    int fd[2], next = 0, stalls = 0;
+    size_t have = 0, size = 4 << 20;
+    char *got = malloc(size), *want = malloc(size), line[128];
+    struct part *s = part_new(p->m, "stdio", MR_SINK, "stdout", "{}");
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    assert_int_equal(fcntl(fd[0], F_SETFL, O_NONBLOCK), 0);
+    while (next < 6000) {
+        uint32_t rows = 3000;
+        struct mr_batch *b = mock_batch(p->m);
+        mr_batch_rows(b, rows);
+        int32_t slot = mr_batch_slot(b, "number", 6, true);
+        for (uint32_t row = 0; row < rows; row++)
+            b->column[slot].v[row] = mr_value_int(1000000000000 + next + (int)row);
+        while (b->count) {
+            static struct mr_verdict v[MR_BATCH_ROWS_MAX];
+            memset(v, 0, sizeof v);
+            (void)dup2(fd[1], 1);
+            mr_code rc = s->c->write(s->self, b, 1, v, &s->err);
+            (void)dup2(p->out, 1);
+            assert_int_equal(rc, MR_OK);
+            bool again = false;
+            for (uint32_t k = 0; k < b->count; k++) {
+                assert_false(again && v[k].kind == MR_VERDICT_DONE); /* the undone ones are the last ones */
+                again = v[k].kind == MR_VERDICT_RETRY;
+                if (!again)
+                    b->fate[b->sel[k]] = MR_DROPPED;
+            }
+            stalls += again;
+            mr_batch_compact(b);
+            ssize_t n = read(fd[0], got + have, stalls % 2 ? 1000 : 60000); /* the reader takes some */
+            have += n > 0 ? (size_t)n : 0;
+        }
+        mr_batch_free(b);
+        next += (int)rows;
+    }
+    for (ssize_t n; (n = read(fd[0], got + have, size - have)) > 0;)
+        have += (size_t)n;
+    (void)dup2(fd[1], 1);
+    part_free(s);
+    (void)dup2(p->out, 1);
+    for (ssize_t n; (n = read(fd[0], got + have, size - have)) > 0;)
+        have += (size_t)n;
+    size_t at = 0;
+    for (int i = 0; i < next; i++) {
+        int n = snprintf(line, sizeof line, "{\"number\":%lld}\n", 1000000000000LL + i);
+        memcpy(want + at, line, (size_t)n);
+        at += (size_t)n;
+    }
+    assert_true(stalls > 1);
+    assert_int_equal(have, at);
+    assert_memory_equal(got, want, at);
+    (void)close(fd[0]);
+    (void)close(fd[1]);
+    free(got);
+    free(want);
+}
+
 static void a_reader_that_goes_away_ends_the_pipeline_and_not_the_process(void **state)
 {
     struct place *p = *state;
@@ -214,6 +275,7 @@ int main(void)
         STORY(more_lines_than_a_batch_holds_come_in_order),
         STORY(a_closed_stdin_is_refused),
         STORY(events_go_to_stdout_as_lines),
+        STORY(a_reader_that_stalls_gets_every_line_whole_and_once),
         STORY(a_reader_that_goes_away_ends_the_pipeline_and_not_the_process),
     };
     return cmocka_run_group_tests_name("stdio", stories, NULL, NULL);
