@@ -15,7 +15,8 @@
 #include <inttypes.h>
 
 enum {
-    FETCH_BYTES = 1 << 20,
+    FETCH_BYTES = 1 << 20,        /* of one partition, when there are few of them */
+    FETCH_BYTES_MIN = 1 << 16,    /* when there are many; all together stay near half of pipeline_bytes */
     FETCH_WAIT_MS = 250,          /* also how long a stop may have to wait for */
     FETCH_ONCE_MS = 20,           /* the same, while a run with --once waits for feeders */
     INFLATE_BYTES_MAX = 64 << 20, /* of one record batch ('inflate_bytes') */
@@ -280,10 +281,14 @@ static void fetch(struct partition *p)
     struct mr_pipeline *l = s->part->line;
     if (p->fetching || p->chunk || p->ended || mr_pipeline_over(l) || l->stopping)
         return;
+    int64_t share = l->conf->bytes / 2 / (int64_t)s->count;
+    size_t bytes = share > FETCH_BYTES       ? FETCH_BYTES
+                   : share < FETCH_BYTES_MIN ? FETCH_BYTES_MIN
+                                             : (size_t)share;
     struct call *c = call_new(s, (uint32_t)(p - s->partitions));
     c->after_feeders = !fed(s);
     p->fetching = true;
-    l->env.topics->ops->fetch(l->env.topics, l->env.world, s->name, p->id, p->next, FETCH_BYTES,
+    l->env.topics->ops->fetch(l->env.topics, l->env.world, s->name, p->id, p->next, bytes,
                               !l->env.once       ? FETCH_WAIT_MS
                               : c->after_feeders ? 0
                                                  : FETCH_ONCE_MS,

@@ -75,6 +75,64 @@ static void nothing_is_lost_when_power_fails_at_any_operation(void **state)
     assert_true(at > 6); /* there were operations to crash at */
 }
 
+/* Results as the sink has them for good: window -> hits, and how often. */
+static int window_hits[16], window_times[16];
+
+static mr_code flush_windows(struct mr_err *err)
+{
+    (void)err;
+    for (; flushed < kit.got_count; flushed++) {
+        int hits = 0, least = 0;
+        if (sscanf(kit.got[flushed].text, "{\"hits\":%d,\"least\":%d", &hits, &least) != 2)
+            fail_msg("%s", kit.got[flushed].text);
+        window_hits[least / 5] = hits;
+        window_times[least / 5]++;
+    }
+    return MR_OK;
+}
+
+static void every_window_counts_every_event_when_power_fails_at_any_operation(void **state)
+{
+    (void)state;
+    uint64_t at = 1;
+    for (;; at++) {
+        struct kit_line k;
+        kit_open(&k,
+                 "pipelines:\n  p:\n    from: { lines: { text: [a], repeat: 60, batch: 7, live: true } }\n   "
+                 " steps:\n"
+                 "      - window: { every: 5s, compute: { hits: count(), least: min(n) } }\n    to: out\n",
+                 false, "data");
+        memset(window_hits, 0, sizeof window_hits);
+        memset(window_times, 0, sizeof window_times);
+        flushed = 0;
+        kit.on_flush = flush_windows;
+        mr_sim_faults(k.world)->crash_at = at;
+        kit_start(&k);
+        kit_run(&k, 200000); /* silence closes the last window */
+        bool crashed = mr_sim_is_down(k.world);
+        if (crashed) {
+            kit_end(&k);
+            mr_sim_restart(k.world);
+            mr_sim_faults(k.world)->crash_at = 0;
+            while (kit.got_count)
+                free(kit.got[--kit.got_count].text);
+            flushed = 0;
+            kit_start(&k);
+            kit_run(&k, 200000);
+        }
+        for (int i = 0; i < 12; i++)
+            if (window_hits[i] != 5 || window_times[i] > 2)
+                fail_msg("window %d has %d of 5 events, %d times: power failed at operation %llu; %s", i,
+                         window_hits[i], window_times[i], (unsigned long long)at, k.last_log);
+        mr_pipeline_stop(k.line, false);
+        kit_run(&k, 100);
+        kit_close(&k);
+        if (!crashed)
+            break;
+    }
+    assert_true(at > 6);
+}
+
 static void a_clean_restart_reads_nothing_twice(void **state)
 {
     struct kit_line k;
@@ -188,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_when_power_fails_at_any_operation),
+        cmocka_unit_test(every_window_counts_every_event_when_power_fails_at_any_operation),
         cmocka_unit_test(a_clean_restart_reads_nothing_twice),
         cmocka_unit_test(one_that_is_killed_again_and_again_gets_on),
         cmocka_unit_test(a_damaged_checkpoint_refuses_to_start_and_says_what_to_do),
