@@ -124,8 +124,8 @@ void mr_ack_drop(struct mr_ack *a)
                 mr_pipeline_fail(l, &s->part,
                                  "no memory for positions, or more than %d inputs (limit 'positions')",
                                  MR_POSITIONS_MAX);
-            l->dirty = true;
         }
+        l->dirty = true; /* also without a position: outputs are flushed */
         ack_free(done);
     }
 }
@@ -268,6 +268,7 @@ void mr_flight_drop(struct mr_flight *f)
         return;
     mr_count(&l->n.out, f->alive);
     mr_count(&l->n.in_flight, -(int64_t)f->alive);
+    l->dirty |= f->alive > 0;
     for (struct mr_delivered *d = f->delivered; d; d = d->next) /* F2: before the holds go */
         d->done(d->arg);
     for (uint32_t i = 0; i < f->hold_count; i++)

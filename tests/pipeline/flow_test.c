@@ -606,6 +606,23 @@ static void positions_wait_for_the_outputs_flush(void **state)
     kit_close(&k);
 }
 
+static void outputs_are_flushed_also_when_the_source_has_no_positions(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(
+        &k,
+        "pipelines:\n  p:\n    from: { lines: { text: [a, b], live: true, nowhere: true } }\n    to: out\n",
+        false, "data");
+    kit_start(&k);
+    kit_run(&k, 3000);
+    assert_int_equal(kit.flushes, 1);
+    mr_pipeline_stop(k.line, false);
+    kit_run(&k, 100);
+    assert_true(k.ended);
+    kit_close(&k);
+}
+
 static void dead_letters_hold_the_position_until_they_are_written(void **state)
 {
     struct kit_line k;
@@ -659,6 +676,7 @@ int main(void)
         cmocka_unit_test(a_step_that_adds_events_in_place_is_stopped),
         cmocka_unit_test(a_full_pipeline_stops_reading_and_goes_on_when_there_is_room),
         cmocka_unit_test(positions_wait_for_the_outputs_flush),
+        cmocka_unit_test(outputs_are_flushed_also_when_the_source_has_no_positions),
         cmocka_unit_test(dead_letters_hold_the_position_until_they_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

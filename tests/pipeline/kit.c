@@ -17,7 +17,7 @@ struct kit_script kit;
 struct lines {
     struct mr_strings text;
     int64_t batch, repeat, broken;
-    bool live;
+    bool live, nowhere;
     struct mr_host *host;
     const struct mr_services *svc;
     uint64_t at;
@@ -51,6 +51,10 @@ static const struct mr_option lines_options[] = {
      .max = 100,
      .help = "Reads that fail first."},
     {.name = "live", .type = MR_OPT_BOOL, .at = offsetof(struct lines, live), .help = "Never ends."},
+    {.name = "nowhere",
+     .type = MR_OPT_BOOL,
+     .at = offsetof(struct lines, nowhere),
+     .help = "Has no positions."},
     {0},
 };
 
@@ -90,6 +94,8 @@ static mr_code lines_read(void *self, struct mr_batch *b, struct mr_err *err)
     char pos[32];
     (void)snprintf(pos, sizeof pos, "%llu", (unsigned long long)s->at);
     b->source = MR_SLICE("lines");
+    if (s->nowhere)
+        return MR_OK;
     b->pos_key = MR_SLICE("lines");
     b->pos = mr_slice_copy(b->arena, mr_slice_of(pos));
     return MR_OK;

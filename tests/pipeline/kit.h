@@ -23,7 +23,7 @@
 /* Components:
  *   source lines   `lines: [a, b]` or `lines: { text: [...], batch: 2, repeat: 3, live: true }`: an event a
  * line in `message`, n from 0, event time n seconds; position "lines" = how many were read. live: never ends.
- *                  broken: n  the first n reads fail with MR_IO
+ *                  broken: n  the first n reads fail with MR_IO;  nowhere: no positions
  *   step   drop    an expression;  set  a map of expressions;  remove  a field
  *   step   refuse  rejects events whose `message` is this text
  *   step   twice   emits a copy of each batch before it
