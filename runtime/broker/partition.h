@@ -20,7 +20,7 @@
 
 enum {
     MR_PRODUCE_WHY = 160,
-    MR_INFLATE_MAX = 128 << 20, /* bytes that one compressed batch may grow to while it is checked */
+    MR_INFLATE_MAX = 64 << 20, /* bytes that one compressed batch may grow to while it is checked */
 };
 
 struct mr_partition_config {

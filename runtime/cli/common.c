@@ -13,8 +13,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#pragma weak mr_catalog_load_lua /* not there yet */
-
 enum { FLAGS_MAX = 32, ARENAS_MAX = 2 };
 
 /* ------------------------------------------------------------------ speaking */
@@ -199,8 +197,6 @@ static int is_lua(const struct dirent *d)
 static void load_scripts(struct mr_catalog *c, const char *dir)
 {
     struct dirent **names;
-    if (!mr_catalog_load_lua)
-        return;
     int n = scandir(dir, &names, is_lua, alphasort);
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];

@@ -5,8 +5,6 @@
 #include "base/text.h"
 #include "plugin/option.h"
 
-#pragma weak mr_catalog_check /* not there yet */
-
 static const char *kind_of(const struct mr_component *c)
 {
     return c->kind == MR_SOURCE ? "source" : c->kind == MR_SINK ? "sink" : "processor";
@@ -78,10 +76,6 @@ static int show(const struct mr_catalog *c, const char *name, bool markdown)
 static int check(const char *path)
 {
     struct mr_buf out = {0};
-    if (!mr_catalog_check) {
-        mr_cli_say("millrace plugins: --check is not built into this version");
-        return MR_EXIT_FAILED;
-    }
     bool good = mr_catalog_check(path, &out);
     (void)fwrite(out.p ? out.p : "", 1, out.len, stdout);
     mr_buf_fini(&out);
