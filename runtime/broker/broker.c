@@ -328,7 +328,7 @@ static enum mr_refusal may_create(const struct mr_broker *b, struct mr_slice nam
     if (b->partitions + partitions > b->config.partitions_max || b->count >= TOPICS_MAX) {
         (void)mr_fail(err, MR_LIMIT,
                       "topic '%.*s' would bring the node to %lld partitions; partitions_max is %d",
-                      MR_SLICE_ARG(name), (long long)(b->partitions + partitions), b->config.partitions_max);
+                      MR_SLICE_ARG(name), (long long)b->partitions + partitions, b->config.partitions_max);
         return MR_REFUSE_POLICY;
     }
     /* Somebody's data without its .topic file must not come back to life under a new topic. */
@@ -573,6 +573,7 @@ static mr_code load_topic(struct mr_broker *b, const char *file, struct mr_arena
         rc = topic_parse(b, path, lines, &t, err);
     if (rc)
         return rc;
+    mr_assert(t);
     if (t->deleted) {
         struct mr_err left = {0};
         if (finish_delete(b, t, &left)) {

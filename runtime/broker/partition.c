@@ -462,12 +462,12 @@ static mr_code scan_view(struct mr_partition *p, const struct mr_log_view *view,
             return rc;
         if (got < MR_BATCH_HEADER)
             return mr_fail(err, MR_CORRUPT, "batch header at byte %lld is cut short",
-                           (long long)(view->at + (int64_t)done));
+                           (long long)view->at + (long long)done);
         /* The log knows the batch to be whole, and only its header is looked at: so claim all of it. */
         rc = mr_batch_header_read((struct mr_slice){head, view->len - done}, &h, err);
         if (rc == MR_END)
             rc = mr_fail(err, MR_CORRUPT, "batch at byte %lld goes beyond its segment",
-                         (long long)(view->at + (int64_t)done));
+                         (long long)view->at + (long long)done);
         if (rc)
             return rc;
         if (h.base_offset >= *next) {

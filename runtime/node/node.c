@@ -232,7 +232,7 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
         (rc = mr_port_new(n, &n->port, err)))
         return rc;
     if (c->listen) {
-        struct mr_address at;
+        struct mr_address at = {.port = 0};
         if ((rc = mr_kafka_new(n, c->listen, c->advertise, &n->kafka, err)) ||
             (rc = mr_address_parse(c->listen, &at, err)))
             return rc;

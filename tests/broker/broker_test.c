@@ -235,11 +235,11 @@ static void a_deleted_topic_is_gone_and_its_successor_is_empty(void **state)
 }
 
 /* Creating and deleting, cut short at every operation: afterwards the topic is there whole, or gone whole. */
-static void a_crash_at_any_operation_leaves_topics_whole_or_gone(void **state)
+static void crash_at_any_operation(bool keep_all)
 {
-    (void)state;
     for (uint64_t k = 1; k < 60; k++) {
         struct mill m = mill_new(k);
+        mr_sim_faults(m.world)->keep_all = keep_all;
         struct mr_err err;
         struct mr_broker *b = open_broker(&m);
         assert_int_equal(create(b, "stays", 1, NULL, NULL), MR_REFUSE_NONE);
@@ -272,6 +272,13 @@ static void a_crash_at_any_operation_leaves_topics_whole_or_gone(void **state)
             return; /* k was beyond the last operation */
     }
     fail_msg("the operations of delete and create never ended");
+}
+
+static void a_crash_at_any_operation_leaves_topics_whole_or_gone(void **state)
+{
+    (void)state;
+    crash_at_any_operation(false);
+    crash_at_any_operation(true); /* as kill -9 would: what was done halfway stays done halfway */
 }
 
 static void a_damaged_topic_file_stops_the_start_with_its_name(void **state)

@@ -329,6 +329,90 @@ static void a_closing_node_answers_what_it_has_accepted(void **state)
     site_free(s);
 }
 
+static void a_parked_fetch_is_answered_when_the_node_closes(void **state)
+{
+    struct site *s = site_new(NULL);
+    int fd = dial(s);
+    struct answer a;
+    struct mr_fetch_response out;
+    (void)state;
+    assert_int_equal(create_topic(fd, "t", 1), 0);
+    struct mr_buf frame = fetch_frame("t", 12, 0, 60000, 1, 1);
+    push(fd, frame.p, frame.len);
+    mr_buf_fini(&frame);
+    int other = dial(s);
+    assert_int_equal(produce(other, "absent", batch_of("x", 1, MR_CODEC_NONE, -1, -1), NULL), 3);
+    site_close(s);
+    receive(fd, 1, 12, 1, &a, &out);
+    assert_int_equal(out.responses[0].partitions[0].error_code, 0);
+    answer_fini(&a);
+    expect_closed(fd);
+    (void)close(other);
+    site_free(s);
+}
+
+/* Two partitions of one batch of about 100,000 bytes each; what fits into `max_bytes`? */
+static void a_fetch_keeps_to_its_size_but_always_moves_on(void **state)
+{
+    static const struct {
+        int32_t max_bytes, partition_max_bytes;
+        int with_records;
+    } rows[] = {{1 << 20, 1 << 20, 2}, {150000, 1 << 20, 1}, {10, 1 << 20, 1}, {1 << 20, 10, 1}, {0, 0, 1}};
+    struct site *s = site_new(NULL);
+    int fd = dial(s);
+    char *bytes = mr_need(100000);
+    struct mr_slice value = {bytes, 100000};
+    (void)state;
+    assert_int_equal(create_topic(fd, "t", 2), 0);
+    for (int32_t i = 0; i < 2; i++) {
+        struct mr_buf b = {0};
+        struct mr_record_build build;
+        struct answer a;
+        struct mr_produce_request in;
+        struct mr_produce_response out;
+        mr_record_build_begin(&build, &b);
+        assert_true(mr_record_build_add(&build, 0, NULL, &value, NULL, 0));
+        assert_int_equal(mr_record_build_end(&build, MR_CODEC_NONE, -1, -1, -1, NULL), MR_OK);
+        struct mr_produce_request_partition p = {.index = i, .records = {b.p, b.len}};
+        struct mr_produce_request_topic t = {
+            .name = MR_SLICE("t"), .partition_data_count = 1, .partition_data = &p};
+        mr_produce_request_init(&in);
+        in.acks = -1;
+        in.timeout_ms = 10000;
+        in.topic_data = &t;
+        in.topic_data_count = 1;
+        ask(fd, 0, 9, &in, &a, &out);
+        assert_int_equal(out.responses[0].partition_responses[0].error_code, 0);
+        answer_fini(&a);
+        mr_buf_fini(&b);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct mr_fetch_request in;
+        struct mr_fetch_response out;
+        struct answer a;
+        struct mr_fetch_request_partition p[2] = {
+            {.current_leader_epoch = -1, .partition_max_bytes = rows[i].partition_max_bytes}, {0}};
+        p[1] = p[0];
+        p[1].partition = 1;
+        struct mr_fetch_request_topic t = {.topic = MR_SLICE("t"), .partitions_count = 2, .partitions = p};
+        mr_fetch_request_init(&in);
+        in.max_bytes = rows[i].max_bytes;
+        in.topics = &t;
+        in.topics_count = 1;
+        ask(fd, 1, 12, &in, &a, &out);
+        int with = 0;
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(out.responses[0].partitions[k].error_code, 0);
+            with += out.responses[0].partitions[k].records.len > 0;
+        }
+        assert_int_equal(with, rows[i].with_records);
+        answer_fini(&a);
+    }
+    mr_free(bytes);
+    (void)close(fd);
+    site_free(s);
+}
+
 static void clients_that_leave_in_the_middle_disturb_nobody(void **state)
 {
     struct site *s = site_new(NULL);
@@ -453,6 +537,8 @@ int main(void)
         cmocka_unit_test(deleting_a_topic_answers_who_waits_on_it),
         cmocka_unit_test(what_was_acknowledged_is_there_after_a_restart),
         cmocka_unit_test(a_closing_node_answers_what_it_has_accepted),
+        cmocka_unit_test(a_parked_fetch_is_answered_when_the_node_closes),
+        cmocka_unit_test(a_fetch_keeps_to_its_size_but_always_moves_on),
         cmocka_unit_test(clients_that_leave_in_the_middle_disturb_nobody),
         cmocka_unit_test(a_client_that_does_not_read_is_held_up_and_others_are_not),
         cmocka_unit_test(metadata_makes_topics_only_when_asked_to),
