@@ -219,6 +219,15 @@ const struct mr_node *mr_plan_option(const struct mr_config_component *c, const 
     return n && n->kind == MR_NODE_SCALAR ? n : NULL;
 }
 
+/* An option `id` of the component's own, as `window` has, names the part as well as the sibling does. */
+static const struct mr_node *own_id(const struct mr_config_component *c)
+{
+    for (const struct mr_option *o = c->component->options; o && o->name; o++)
+        if (strcmp(o->name, "id") == 0 && !o->main)
+            return mr_plan_option(c, "id");
+    return NULL;
+}
+
 /* ---------------------------------------------------------------- which component */
 
 static void unknown_component(struct mr_plan *p, enum mr_kind kind, const struct mr_node *at, bool key,
@@ -392,6 +401,11 @@ void mr_plan_component(struct mr_plan *p, const struct mr_config_pipeline *line,
         out->column = key->key_column;
     }
     check_options(p, out, key ? key : n);
+    id = own_id(out);
+    if (id && !out->id && id->text.len && id->text.len <= 200 && !memchr(id->text.p, '/', id->text.len)) {
+        out->id = mr_plan_text(p, id->text);
+        out->label = mr_plan_printf(p, "%s/%s", line->name, out->id);
+    }
     if (strcmp(out->component->name, "topic") == 0) {
         const struct mr_node *t = mr_plan_option(out, "name");
         if (t)

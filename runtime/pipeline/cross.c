@@ -86,8 +86,11 @@ static void ids(struct mr_plan *p, const struct mr_config_pipeline *line)
             if (!c->id)
                 continue;
             const struct mr_config_component *twin = mr_map_get(&seen, mr_slice_of(c->id));
+            const struct mr_node *at = mr_node_get(c->node, "id");
+            if (!at && c->options)
+                at = mr_node_get(c->options, "id");
             if (twin)
-                mr_diag_node(p->diags, mr_node_get(c->node, "id"), 0, "state and positions are kept by it",
+                mr_diag_node(p->diags, at ? at : c->node, 0, "state and positions are kept by it",
                              "id '%s' is given twice; the first is in line %u", c->id, twin->line);
             else
                 (void)mr_map_put(&seen, mr_slice_of(c->id), (void *)(uintptr_t)c, NULL);

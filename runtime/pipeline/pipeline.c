@@ -182,6 +182,17 @@ void mr_pipeline_source_ready(struct mr_source *s)
     mr_pipeline_poke(s->part.line);
 }
 
+/* What a batch keeps alive outside of its arena cannot be seen from here; its texts, as they came, are most
+ * of it. */
+static size_t texts(const struct mr_batch *b)
+{
+    size_t bytes = 0;
+    for (uint32_t c = 0; c < b->columns && c < 2; c++)
+        for (uint32_t r = 0; r < b->rows; r++)
+            bytes += b->column[c].v[r].tag == MR_STRING ? b->column[c].v[r].len : 0;
+    return bytes;
+}
+
 static void read_events(struct mr_source *s, struct mr_batch *b)
 {
     struct mr_pipeline *l = s->part.line;
@@ -204,7 +215,7 @@ static void read_events(struct mr_source *s, struct mr_batch *b)
     }
     f->holds[f->hold_count++] = ack;
     f->ack = ack;
-    f->pinned = s->pinned;
+    f->pinned = s->pinned ? s->pinned : texts(b);
     s->pinned = 0;
     f->alive = b->count;
     mr_count(&l->n.in, b->count);
