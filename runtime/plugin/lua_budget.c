@@ -51,7 +51,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
         (void)lua_over_time(L);
 }
 
-#ifdef __SANITIZE_THREAD__
+#ifdef MR_LUA_POLLS
 
 static int64_t cpu_ns(void)
 {

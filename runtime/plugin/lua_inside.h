@@ -20,6 +20,14 @@
 #include <lualib.h>
 #include <signal.h>
 
+#if defined __SANITIZE_THREAD__
+#define MR_LUA_POLLS 1
+#elif defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define MR_LUA_POLLS 1
+#endif
+#endif
+
 enum {
     LUA_STEPS = 4096,      /* steps of a C loop between two looks at the clock */
     LUA_KEYS = 128,        /* field names remembered with their slots; a power of two */
@@ -121,7 +129,7 @@ void lua_poll(struct mr_lua *l);
 static inline void lua_look(lua_State *L) /* in loops of C: raises when time is over */
 {
     struct mr_lua *l = lua_of(L);
-#ifdef __SANITIZE_THREAD__
+#ifdef MR_LUA_POLLS
     lua_poll(l);
 #endif
     if (l->expired)

@@ -71,14 +71,76 @@ static void too_long(const char *attack)
 
 static void too_much(const char *attack)
 {
+    budget = "10s";
     double took = attack_within(attack, "8MiB", "memory limit of 8MiB");
-    if (took > 2)
+    budget = "50ms";
+    if (took > 9)
         fail_msg("%s: stopped only after %.3f s", attack, took);
 }
 
 static void fails(const char *attack, const char *want)
 {
     (void)attack_within(attack, "64MiB", want);
+}
+
+/* Every single allocation of a life is made to fail once: nothing leaks, nothing falls, and what fails says
+ * so. */
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    bool through = false;
+    int refused = 0;
+    for (uint64_t n = 1; !through; n += n < 400 ? 1 : 37) {
+        stage_open(&stage);
+        struct given g[] = {
+            {"code", text_value("local t = {e.a, e.b.c} e.x = table.concat(t, ',') e.b.d = {t} "
+                                "if e.a == 1 then return {e, {y = 2}} end")}};
+        const char *in[] = {"{\"a\":1,\"b\":{\"c\":\"x\"}}", "{\"a\":2,\"b\":{\"c\":\"y\"}}"};
+        struct mr_batch *b = events_of(stage.pool, in, 2);
+        struct mr_err err;
+        assert_int_equal(player_prepare(&player, &stage, &mr_lua_step, g, 1), MR_OK);
+        mr_alloc_fail_at(n);
+        mr_code rc = player.c->open(player.self, &player.open, &err);
+        if (!rc)
+            rc = player.c->process(player.self, b, &err);
+        /* still armed: then the n-th allocation never came */
+        for (int i = 0; i < 40 && !through; i++) {
+            void *probe = mr_alloc(1);
+            through = probe == NULL;
+            mr_free(probe);
+        }
+        mr_alloc_fail_at(0);
+        refused += rc != MR_OK;
+        if (rc && !err.text[0])
+            fail_msg("allocation %llu: %d without a word", (unsigned long long)n, rc);
+        if (through) {
+            assert_int_equal(rc, MR_OK);
+            assert_int_equal(b->fate[0], MR_REPLACED);
+            assert_int_equal(b->fate[1], MR_REPLACED);
+        }
+        mr_batch_free(b);
+        end();
+    }
+    assert_true(refused > 0); /* few: Lua collects and asks a second time */
+}
+
+static void a_state_starts_within_its_memory_or_says_so(void **state)
+{
+    (void)state;
+    int refused = 0, made = 0;
+    for (size_t cap = 1024; cap < 100000; cap += 331) {
+        struct mr_lua *l = NULL;
+        struct mr_err err;
+        mr_code rc = mr_lua_new(cap, 100, &l, &err);
+        assert_true(rc == MR_OK || ((rc == MR_LIMIT || rc == MR_MEMORY) && err.text[0]));
+        refused += rc != MR_OK;
+        made += rc == MR_OK;
+        if (!rc)
+            assert_true(mr_lua_bytes(l) <= cap);
+        mr_lua_free(l);
+    }
+    assert_true(refused > 50);
+    assert_true(made > 50);
 }
 
 /* ---------------------------------------------------------------- time */
@@ -455,6 +517,8 @@ static void lanes_stop_their_own_scripts_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(a_state_starts_within_its_memory_or_says_so),
         cmocka_unit_test(an_endless_loop_is_stopped),
         cmocka_unit_test(an_endless_loop_under_pcall_is_stopped),
         cmocka_unit_test(an_endless_handler_of_xpcall_is_stopped),

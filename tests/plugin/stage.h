@@ -140,9 +140,9 @@ struct given {
     struct mr_value v;
 };
 
-/* Fills and opens. The code is open's; options that do not fit fail the test. */
-static inline mr_code player_open(struct player *p, struct stage *s, const struct mr_component *c,
-                                  const struct given *given, uint32_t count)
+/* Fills and checks; options that do not fit fail the test. */
+static inline mr_code player_prepare(struct player *p, struct stage *s, const struct mr_component *c,
+                                     const struct given *given, uint32_t count)
 {
     *p = (struct player){.c = c};
     mr_heap_arena_init(&p->arena, 4096, 0, 1 << 24);
@@ -161,7 +161,12 @@ static inline mr_code player_open(struct player *p, struct stage *s, const struc
         fail_msg("%s", diags.v[0].text);
     mr_diags_fini(&diags);
     p->open = (struct mr_open){.size = sizeof p->open, .services = mr_services(), .host = &s->host};
-    mr_code rc = c->check ? c->check(p->self, &p->open, &p->err) : MR_OK;
+    return c->check ? c->check(p->self, &p->open, &p->err) : MR_OK;
+}
+static inline mr_code player_open(struct player *p, struct stage *s, const struct mr_component *c,
+                                  const struct given *given, uint32_t count)
+{
+    mr_code rc = player_prepare(p, s, c, given, count);
     return rc ? rc : c->open ? c->open(p->self, &p->open, &p->err) : MR_OK;
 }
 static inline void player_close(struct player *p)
