@@ -222,8 +222,9 @@ struct writer {
     uint32_t row;
     const char *text, *text_end;
     const char *run, *run_end; /* bytes of the text that are still to be copied */
+    const char *at;            /* the text behind the last member written; NULL: not known */
     bool first;
-    bool foreign;  /* a member was written that is not as it stands in the text */
+    bool foreign;  /* a member was written that the text may not have */
     bool confused; /* ... and after it another: they may not have stood in this order */
 };
 
@@ -260,11 +261,14 @@ static inline bool write_member(struct writer *w, uint32_t c)
         return true;
     const struct mr_shape *s = mr_batch_more_of(w->b)->shape[c];
     struct mr_slice o = {NULL, 0};
+    const char *here = NULL; /* its value in the text, should the text go on with this member */
+    if (w->at && w->text_end - w->at > 1 && (*w->at == ',' || *w->at == '{') && name_at(w, w->at + 1, s))
+        here = w->at + 1 + s->len;
     if (w->run) {
-        if (w->text_end - w->run_end > 1 && *w->run_end == ',' && name_at(w, w->run_end + 1, s))
-            o = original(v, w->run_end + 1 + s->len, w->text, w->text_end);
+        if (here)
+            o = original(v, here, w->text, w->text_end);
         if (o.len) {
-            w->run_end = o.p + o.len;
+            w->at = w->run_end = o.p + o.len;
             return true;
         }
         if (!flush(w))
@@ -280,10 +284,16 @@ static inline bool write_member(struct writer *w, uint32_t c)
     o = original(v, NULL, w->text, w->text_end);
     if (o.len) {
         w->run = o.p;
-        w->run_end = o.p + o.len;
+        w->at = w->run_end = o.p + o.len;
         return true;
     }
-    w->foreign = true;
+    if (here) {
+        while (*here == ' ' || *here == '\t')
+            here++;
+        w->at = mr_json_kernel()->skip(here, w->text_end);
+    } else {
+        w->foreign = true;
+    }
     return write_at(w->out, v, 0);
 }
 
@@ -329,7 +339,7 @@ static bool write_touched(struct mr_buf *out, const struct mr_batch *b, uint32_t
     size_t start = out->len;
     const char *text = len ? b->raw[row].p : NULL, *end = len ? text + len : NULL;
     const struct writer begun = {
-        .out = out, .b = b, .row = row, .text = text, .text_end = end, .first = true};
+        .out = out, .b = b, .row = row, .text = text, .text_end = end, .at = text, .first = true};
     struct writer w = begun;
     if (!room(out, (size_t)len + 64))
         return false;
