@@ -279,6 +279,7 @@ void lua_env_open(lua_State *L)
     lua_table_open(L);
     lua_lib_open(L);
     lua_codec_open(L);
+    lua_re_open(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_R_ENV);
 
     static const luaL_Reg none[] = {{NULL, NULL}};

@@ -154,6 +154,7 @@ void lua_string_open(lua_State *L);
 void lua_table_open(lua_State *L);
 void lua_lib_open(lua_State *L); /* the table is the environment: json, time, net, ... */
 void lua_codec_open(lua_State *L);
+void lua_re_open(lua_State *L);
 
 /* ---- lua_value.c */
 void lua_push_scalar(lua_State *L, const struct mr_value *v); /* not LIST, OBJECT, JSON */

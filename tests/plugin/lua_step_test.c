@@ -406,6 +406,27 @@ static void the_library_answers(void **state)
     gives("e.d = os.date('!%Y-%m-%d', os.time())", "{}", "{\"d\":\"2025-10-10\"}");
 }
 
+static void patterns_of_pcre_find_and_replace(void **state)
+{
+    (void)state;
+    gives("local y, m = re.match(e.s, '(\\\\d{4})-(\\\\d\\\\d)'); e.y = y; e.m = m; e.w = re.match(e.s, "
+          "'[a-z]+')",
+          "{\"s\":\"on 2025-10-11\"}", "{\"s\":\"on 2025-10-11\",\"y\":\"2025\",\"m\":\"10\",\"w\":\"on\"}");
+    gives("local a, b, c, d = re.find('xaab', '(a+)(z)?'); e.a = a; e.b = b; e.c = c; e.d = d == nil", "{}",
+          "{\"a\":2,\"b\":3,\"c\":\"aa\",\"d\":true}");
+    gives("e.a = re.gsub('a1b22', '[0-9]+', '<%0>'); e.b = (re.gsub('abc', '', '-')); "
+          "e.c = re.gsub('k=v', '(k)=(v)', '%2=%1%%'); e.d = re.gsub('aXbX', 'X', function(x) return '!' "
+          "end, 1); "
+          "e.f = re.gsub('a b', '[ab]', {a = 'x'})",
+          "{}", "{\"a\":\"a<1>b<22>\",\"b\":\"-a-b-c-\",\"c\":\"v=k%\",\"d\":\"a!bX\",\"f\":\"x b\"}");
+    gives("e.n = re.match('abc', 'x') == nil; e.z = re.find('', '^$')", "{}", "{\"n\":true,\"z\":1}");
+    rejects("re.match('x', '(')", "{}", "pattern '(': byte 1");
+    rejects("re.gsub('x', 'x', '%1')", "{}", "groups are %0 to %0");
+    rejects("re.match(('a'):rep(60) .. 'cb', '^(a|a)*b')", "{}",
+            "gave up on a text of 62 bytes: match limit exceeded");
+    gives("for i = 1, 1000 do local x = re.match('v' .. i, 'v' .. i) assert(x) end", "{}", "{}");
+}
+
 static void scripts_tell_and_count(void **state)
 {
     (void)state;
@@ -460,6 +481,7 @@ int main(void)
         cmocka_unit_test(unknown_names_are_found_before_anything_runs),
         cmocka_unit_test(a_caret_stands_on_the_line_at_fault),
         cmocka_unit_test(the_library_answers),
+        cmocka_unit_test(patterns_of_pcre_find_and_replace),
         cmocka_unit_test(scripts_tell_and_count),
         cmocka_unit_test(the_environment_is_closed_unless_listed),
     };
