@@ -11,9 +11,20 @@
     X(MR_REFUSE_UNKNOWN_TOPIC, 3, "no such topic or partition")                                              \
     X(MR_REFUSE_TIMED_OUT, 7, "request timed out")                                                           \
     X(MR_REFUSE_TOO_LARGE, 10, "batch larger than max.message.bytes")                                        \
+    X(MR_REFUSE_METADATA_TOO_LARGE, 12, "metadata of an offset is too large")                                \
+    X(MR_REFUSE_COORDINATOR_LOADING, 14, "coordinator is still reading its topic")                           \
+    X(MR_REFUSE_COORDINATOR_NOT_AVAILABLE, 15, "coordinator not available")                                  \
+    X(MR_REFUSE_NOT_COORDINATOR, 16, "not the coordinator of this group")                                    \
     X(MR_REFUSE_INVALID_TOPIC, 17, "topic name not valid")                                                   \
     X(MR_REFUSE_LIST_TOO_LARGE, 18, "batch larger than a segment")                                           \
     X(MR_REFUSE_INVALID_ACKS, 21, "acks must be -1, 0 or 1")                                                 \
+    X(MR_REFUSE_ILLEGAL_GENERATION, 22, "not the present generation of the group")                           \
+    X(MR_REFUSE_INCONSISTENT_PROTOCOL, 23, "protocols do not fit those of the group")                        \
+    X(MR_REFUSE_INVALID_GROUP_ID, 24, "group id not valid")                                                  \
+    X(MR_REFUSE_UNKNOWN_MEMBER, 25, "no such member in the group")                                           \
+    X(MR_REFUSE_INVALID_SESSION_TIMEOUT, 26, "session timeout outside of what is allowed")                   \
+    X(MR_REFUSE_REBALANCE_IN_PROGRESS, 27, "group is rebalancing; join again")                               \
+    X(MR_REFUSE_INVALID_COMMIT_SIZE, 28, "commit does not fit into the offsets topic")                       \
     X(MR_REFUSE_INVALID_TIMESTAMP, 32, "timestamp not valid")                                                \
     X(MR_REFUSE_VERSION, 35, "version not supported")                                                        \
     X(MR_REFUSE_TOPIC_EXISTS, 36, "topic exists already")                                                    \
@@ -27,10 +38,16 @@
     X(MR_REFUSE_PRODUCER_EPOCH, 47, "producer epoch is old")                                                 \
     X(MR_REFUSE_TXN_ID, 53, "transactional ids are not served by this node")                                 \
     X(MR_REFUSE_STORAGE, 56, "storage failed")                                                               \
+    X(MR_REFUSE_NON_EMPTY_GROUP, 68, "group has members")                                                    \
+    X(MR_REFUSE_GROUP_NOT_FOUND, 69, "no such group")                                                        \
     X(MR_REFUSE_SESSION_NOT_FOUND, 70, "no such fetch session")                                              \
     X(MR_REFUSE_LEADER_EPOCH_FENCED, 74, "leader epoch is old")                                              \
     X(MR_REFUSE_LEADER_EPOCH_UNKNOWN, 75, "leader epoch is newer than this node knows")                      \
     X(MR_REFUSE_COMPRESSION, 76, "compression not served at this version")                                   \
+    X(MR_REFUSE_MEMBER_ID_REQUIRED, 79, "join again with the member id given")                               \
+    X(MR_REFUSE_GROUP_FULL, 81, "group has as many members as it may")                                       \
+    X(MR_REFUSE_FENCED_INSTANCE, 82, "another member has taken this instance id")                            \
+    X(MR_REFUSE_GROUP_SUBSCRIBED, 86, "group is subscribed to the topic")                                    \
     X(MR_REFUSE_INVALID_RECORD, 87, "record not valid")                                                      \
     X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")
 

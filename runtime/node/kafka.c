@@ -205,6 +205,11 @@ struct mr_slice mr_request_text(struct mr_request *r, const char *text)
     return mr_slice_copy(&r->arena.arena, mr_slice_of(text));
 }
 
+const char *mr_request_peer(const struct mr_request *r)
+{
+    return r->conn ? r->conn->peer : "";
+}
+
 bool mr_request_read(struct mr_request *r, void *message)
 {
     struct mr_err err = {0};

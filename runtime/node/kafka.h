@@ -82,6 +82,7 @@ void mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
                                         const struct mr_uuid *id, bool by_id, enum mr_refusal *why);
+const char *mr_request_peer(const struct mr_request *r); /* "127.0.0.1:4711"; "" when the connection is gone */
 struct mr_slice mr_request_text(struct mr_request *r, const char *text); /* [arena] copy; p NULL: no memory */
 
 struct mr_kafka {
@@ -117,6 +118,17 @@ void mr_kafka_create_topics(struct mr_request *r);
 void mr_kafka_delete_topics(struct mr_request *r);
 void mr_kafka_describe_configs(struct mr_request *r);
 void mr_kafka_init_producer_id(struct mr_request *r);
+void mr_kafka_find_coordinator(struct mr_request *r);
+void mr_kafka_join_group(struct mr_request *r);
+void mr_kafka_sync_group(struct mr_request *r);
+void mr_kafka_heartbeat(struct mr_request *r);
+void mr_kafka_leave_group(struct mr_request *r);
+void mr_kafka_offset_commit(struct mr_request *r);
+void mr_kafka_offset_fetch(struct mr_request *r);
+void mr_kafka_offset_delete(struct mr_request *r);
+void mr_kafka_delete_groups(struct mr_request *r);
+void mr_kafka_list_groups(struct mr_request *r);
+void mr_kafka_describe_groups(struct mr_request *r);
 void mr_kafka_api_versions_refuse(struct mr_request *r); /* a version beyond ours */
 
 #endif

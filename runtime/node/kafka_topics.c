@@ -251,6 +251,8 @@ void mr_kafka_delete_topics(struct mr_request *r)
             name = mr_request_text(r, t->name);
             memcpy(o->topic_id.b, t->id, sizeof o->topic_id.b);
             why = mr_broker_delete(b, name, &err);
+            if (!why)
+                mr_groups_topic_deleted(mr_request_node(r)->groups, name);
         }
         o->name = name;
         o->error_code = (int16_t)why;
@@ -350,12 +352,23 @@ static const struct mr_handler handlers[] = {
     {1, 4, 17, 4, mr_kafka_fetch},
     {2, 1, 10, 1, mr_kafka_list_offsets},
     {3, 0, 13, 0, mr_kafka_metadata},
+    {8, 2, 10, 2, mr_kafka_offset_commit},
+    {9, 1, 10, 1, mr_kafka_offset_fetch},
+    {10, 0, 6, 0, mr_kafka_find_coordinator},
+    {11, 0, 9, 0, mr_kafka_join_group},
+    {12, 0, 4, 0, mr_kafka_heartbeat},
+    {13, 0, 5, 0, mr_kafka_leave_group},
+    {14, 0, 5, 0, mr_kafka_sync_group},
+    {15, 0, 6, 0, mr_kafka_describe_groups},
+    {16, 0, 5, 0, mr_kafka_list_groups},
     {18, 0, 4, 0, mr_kafka_api_versions},
     {19, 2, 7, 2, mr_kafka_create_topics},
     {20, 1, 6, 1, mr_kafka_delete_topics},
     {22, 0, 5, 0, mr_kafka_init_producer_id},
     {23, 2, 4, 2, mr_kafka_offset_for_leader_epoch},
     {32, 1, 4, 1, mr_kafka_describe_configs},
+    {42, 0, 3, 0, mr_kafka_delete_groups},
+    {47, 0, 0, 0, mr_kafka_offset_delete},
     {60, 0, 2, 0, mr_kafka_describe_cluster},
 };
 

@@ -33,6 +33,7 @@ void mr_node_config_init(struct mr_node_config *c)
         .fetch_bytes_max = (size_t)55 << 20,
     };
     mr_broker_config_init(&c->broker);
+    mr_groups_config_init(&c->groups);
 }
 
 void mr_node_tell(const struct mr_node *n, enum mr_level level, const char *format, ...)
@@ -125,6 +126,8 @@ static void finish(struct mr_node *n)
     n->finished = true;
     mr_timer_stop(n->world, &n->force);
     mr_kafka_stop(n->kafka);
+    mr_groups_close(n->groups);
+    n->groups = NULL;
     mr_broker_close(n->broker); /* answers whoever still waits */
     n->broker = NULL;
     mr_real_stop(n->world);
@@ -210,6 +213,7 @@ static mr_code start_thread(struct mr_node *n, struct mr_err *err)
 static void dispose(struct mr_node *n)
 {
     mr_kafka_stop(n->kafka);
+    mr_groups_close(n->groups);
     mr_broker_close(n->broker);
     if (n->world)
         mr_real_free(n->world);
@@ -228,7 +232,10 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
         return rc;
     n->config.broker.tell = broker_tells;
     n->config.broker.tell_arg = n;
+    n->config.groups.tell = broker_tells;
+    n->config.groups.tell_arg = n;
     if ((rc = mr_broker_open(n->world, n->data_dir, &n->config.broker, &n->broker, err)) ||
+        (rc = mr_groups_open(n->world, n->broker, &n->config.groups, &n->groups, err)) ||
         (rc = mr_port_new(n, &n->port, err)))
         return rc;
     if (c->listen) {

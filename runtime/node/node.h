@@ -6,6 +6,7 @@
 #define MR_NODE_NODE_H
 
 #include "broker/broker.h"
+#include "broker/group.h"
 #include "pipeline/topics.h"
 
 enum { MR_NODE_ID = 1 };
@@ -20,6 +21,7 @@ struct mr_node_config {
         request_bytes_max;  /* of all requests in hand; beyond it connections are not read; default 256 MiB */
     size_t fetch_bytes_max; /* of one answer; default 55 MiB */
     struct mr_broker_config broker;
+    struct mr_groups_config groups;
     /* One line for people, from any thread. May be NULL. */
     void (*tell)(void *arg, enum mr_level level, const char *text);
     void *tell_arg;
