@@ -641,6 +641,8 @@ void mr_pipeline_free(struct mr_pipeline *l)
 {
     if (!l)
         return;
+    mr_timer_stop(l->env.world, &l->checkpoint);
+    mr_timer_stop(l->env.world, &l->deadline);
     for (uint32_t i = 0; l->outputs && i < l->conf->to_count; i++) {
         mr_part_fini(&l->outputs[i].part);
         mr_output_fini(&l->outputs[i]);

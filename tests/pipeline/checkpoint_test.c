@@ -161,8 +161,8 @@ static void one_that_is_killed_again_and_again_gets_on(void **state)
         kit_start(&k);
         kit_run(&k, 200);
         assert_int_equal(k.line->n.in, i ? 0 : 12);
-        kit_end(&k);
         mr_sim_kill(k.world);
+        kit_end(&k);
         mr_sim_restart(k.world);
     }
     kit_close(&k);

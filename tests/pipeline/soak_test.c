@@ -158,10 +158,11 @@ static void storm(uint64_t seed)
             kit_end(&k);
         } else {
             /* answers of the port that are under way are lost with the power; so let them come first */
+            kit_run(&k, 20);
             for (int i = 0; i < 100 && k.port.out; i++)
                 kit_run(&k, 1);
-            kit_end(&k);
             mr_sim_crash(k.world);
+            kit_end(&k);
             mr_sim_restart(k.world);
         }
         memcpy(taken, safe, sizeof taken); /* what the output had not flushed is gone */
