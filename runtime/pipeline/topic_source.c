@@ -595,7 +595,12 @@ static void tell_lag(struct topic_source *s)
     for (uint32_t i = 0; i < s->count; i++)
         if (s->partitions[i].end > s->partitions[i].next && s->partitions[i].next >= 0)
             lag += s->partitions[i].end - s->partitions[i].next;
-    atomic_store_explicit(&s->part->line->n.lag, lag, memory_order_relaxed);
+    struct mr_pipeline *l = s->part->line;
+    ((struct mr_source *)s->part)->lag = lag;
+    lag = 0;
+    for (uint32_t i = 0; i < l->conf->from_count; i++)
+        lag += l->sources[i].lag > 0 ? l->sources[i].lag : 0;
+    atomic_store_explicit(&l->n.lag, lag, memory_order_relaxed);
 }
 
 static mr_code read_source(void *self, struct mr_batch *b, struct mr_err *err)

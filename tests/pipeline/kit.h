@@ -79,7 +79,7 @@ struct kit_port {
     pthread_mutex_t lock;
     struct kit_topic topic[KIT_TOPICS];
     int32_t default_partitions;
-    unsigned fail_produce, fail_ensure; /* how many of the next calls fail */
+    unsigned fail_produce, fail_ensure, fail_fetch; /* how many of the next calls fail */
     mr_code fail_code;
     size_t max_bytes;       /* of a produce; beyond it MR_LIMIT; 0: none */
     unsigned produces, out; /* calls; answers under way */

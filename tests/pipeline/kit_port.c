@@ -186,7 +186,12 @@ static void fetch_tick(void *arg)
 {
     struct call *c = arg;
     pthread_mutex_lock(&c->port->lock);
-    bool done = try_fetch(c) || mr_now(c->world) >= c->until;
+    bool fails = c->port->fail_fetch > 0;
+    if (fails) {
+        c->port->fail_fetch--;
+        c->rc = c->port->fail_code;
+    }
+    bool done = fails || try_fetch(c) || mr_now(c->world) >= c->until;
     pthread_mutex_unlock(&c->port->lock);
     if (done) {
         answer(c);

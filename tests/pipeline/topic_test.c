@@ -175,6 +175,93 @@ static void other_codecs_decode_the_value(void **state)
     kit_close(&k);
 }
 
+static void dead_letters_can_be_read_back_with_their_headers(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k,
+             "pipelines:\n  p:\n    from: { topic: q.dead }\n    steps:\n      - set: { why: "
+             "m.headers.reason, step: m.headers.step }\n    to: { topic: back }\n",
+             true, NULL);
+    struct kit_plan first;
+    kit_plan(&first, "pipelines:\n  q:\n    from: { lines: [a, b] }\n    steps: [ { set: { x: 1 } }, { "
+                     "refuse: b } ]\n    to: out\n");
+    struct mr_config was = k.plan.config;
+    k.plan.config = first.config;
+    kit_start(&k);
+    kit_run(&k, 2000);
+    assert_true(k.ended);
+    kit_end(&k);
+    k.plan.config = was;
+    kit_start(&k);
+    kit_run(&k, 2000);
+    assert_true(k.ended);
+    char *text = kit_topic_text(&k.port, "back", true); /* and the headers go on with the event */
+    assert_non_null(strstr(text, "pipeline=q;step=q/steps[1];where=test.yaml:4;reason=refused 'b';"));
+    assert_non_null(
+        strstr(text, "{\"message\":\"b\",\"n\":1,\"x\":1,\"why\":\"refused 'b'\",\"step\":\"q/steps[1]\"}"));
+    free(text);
+    kit_plan_fini(&first);
+    kit_close(&k);
+}
+
+static void a_position_that_is_not_there_any_more_goes_on_where_the_topic_begins(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k, "pipelines:\n  p:\n    from: { topic: t }\n    to: out\n", true, "data");
+    for (int i = 0; i < 5; i++)
+        kit_topic_add(&k.port, "t", 0, NULL, "{\"message\":\"old\"}");
+    kit_start(&k);
+    kit_run(&k, 2000);
+    assert_true(k.ended);
+    kit_end(&k);
+    kit_port_fini(&k.port); /* the topic is made anew */
+    kit_port_init(&k.port);
+    kit_topic_add(&k.port, "t", 0, NULL, "{\"message\":\"new\"}");
+    kit_reset();
+    kit_start(&k);
+    kit_run(&k, 2000);
+    assert_true(k.ended);
+    assert_string_equal(kit_messages(), "new");
+    assert_int_equal(k.warnings, 1);
+    assert_non_null(strstr(k.last_log, "offset 5 is not there any more; going on at 0"));
+    kit_close(&k);
+}
+
+static void a_topic_that_cannot_be_read_for_a_while_is_told_once(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k, "pipelines:\n  p:\n    from: { topic: t }\n    to: out\n", true, NULL);
+    kit_topic_add(&k.port, "t", 0, NULL, "{\"message\":\"a\"}");
+    k.port.fail_fetch = 5;
+    k.port.fail_ensure = 2;
+    k.port.fail_code = MR_GONE;
+    kit_start(&k);
+    kit_run(&k, 60000);
+    assert_true(k.ended);
+    assert_int_equal(k.exit_code, 0);
+    assert_int_equal(k.warnings, 1);
+    assert_string_equal(kit_messages(), "a");
+    kit_close(&k);
+}
+
+static void a_topic_that_must_not_be_read_ends_the_pipeline(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k, "pipelines:\n  p:\n    from: { topic: t }\n    to: out\n", true, NULL);
+    k.port.fail_fetch = 1;
+    k.port.fail_code = MR_CORRUPT;
+    kit_start(&k);
+    kit_run(&k, 60000);
+    assert_true(k.ended);
+    assert_int_equal(k.exit_code, 1);
+    assert_string_equal(k.last_log, "p/from[0]: topic 't': the port was told to fail");
+    kit_close(&k);
+}
+
 static bool feeding;
 static bool is_fed(void *arg, const struct mr_pipeline *reader, const char *topic)
 {
@@ -275,6 +362,10 @@ int main(void)
         cmocka_unit_test(start_latest_reads_only_what_comes),
         cmocka_unit_test(values_that_do_not_decode_go_to_the_error_route_as_they_are),
         cmocka_unit_test(other_codecs_decode_the_value),
+        cmocka_unit_test(dead_letters_can_be_read_back_with_their_headers),
+        cmocka_unit_test(a_position_that_is_not_there_any_more_goes_on_where_the_topic_begins),
+        cmocka_unit_test(a_topic_that_cannot_be_read_for_a_while_is_told_once),
+        cmocka_unit_test(a_topic_that_must_not_be_read_ends_the_pipeline),
         cmocka_unit_test(once_waits_for_the_pipelines_that_feed_the_topic),
         cmocka_unit_test(a_topic_that_cannot_be_written_for_a_while_loses_nothing),
         cmocka_unit_test(a_record_too_large_for_the_topic_is_refused_alone),
