@@ -394,6 +394,84 @@ enum mr_refusal mr_broker_create(struct mr_broker *b, struct mr_slice name, int3
     return MR_REFUSE_NONE;
 }
 
+/* ------------------------------------------------------------------ changing */
+
+static struct topic *find_topic(struct mr_broker *b, struct mr_slice name, struct mr_err *err)
+{
+    struct topic *t = mr_map_get(&b->by_name, name);
+    if (!t)
+        (void)mr_fail(err, MR_NOTFOUND, "no topic '%.*s'", MR_SLICE_ARG(name));
+    return t;
+}
+
+enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const struct mr_setting *settings,
+                                size_t setting_count, bool replace, bool check_only, struct mr_err *err)
+{
+    struct topic *t = find_topic(b, name, err);
+    if (!t)
+        return MR_REFUSE_UNKNOWN_TOPIC;
+    const struct mr_partition_config defaults = {.log = b->config.log, .durable = b->config.durable};
+    const struct mr_partition_config was = t->pub.config;
+    struct mr_partition_config now = replace ? defaults : was;
+    uint32_t given_was = t->given, given = replace ? 0 : t->given;
+    enum mr_refusal r = MR_REFUSE_NONE;
+    for (size_t i = 0; !r && i < setting_count; i++)
+        r = settings[i].value.p ? mr_setting_apply(&settings[i], &now, &given, err)
+                                : mr_setting_clear(settings[i].name, &defaults, &now, &given, err);
+    if (r || check_only)
+        return r;
+    t->pub.config = now;
+    t->given = given;
+    if (topic_write(b, t, err)) {
+        t->pub.config = was;
+        t->given = given_was;
+        mr_wrap(err, "cannot change topic '%s'", t->pub.name);
+        return MR_REFUSE_STORAGE;
+    }
+    for (int32_t i = 0; i < t->pub.partitions; i++)
+        if (t->open[i])
+            mr_partition_configure(t->open[i], &t->pub.config);
+    return MR_REFUSE_NONE;
+}
+
+enum mr_refusal mr_broker_grow(struct mr_broker *b, struct mr_slice name, int32_t partitions, bool check_only,
+                               struct mr_err *err)
+{
+    struct topic *t = find_topic(b, name, err);
+    if (!t)
+        return MR_REFUSE_UNKNOWN_TOPIC;
+    int32_t was = t->pub.partitions;
+    if (partitions <= was || partitions > MR_TOPIC_PARTITIONS_MAX) {
+        (void)mr_fail(err, MR_BADCONF, "topic '%s' has %d partitions; it can have more, up to %d",
+                      t->pub.name, was, MR_TOPIC_PARTITIONS_MAX);
+        return MR_REFUSE_INVALID_PARTITIONS;
+    }
+    if (b->partitions + partitions - was > b->config.partitions_max) {
+        (void)mr_fail(err, MR_LIMIT, "%d partitions for topic '%s' would exceed partitions_max (%d)",
+                      partitions, t->pub.name, b->config.partitions_max);
+        return MR_REFUSE_POLICY;
+    }
+    if (check_only)
+        return MR_REFUSE_NONE;
+    struct mr_partition **open = mr_alloc((size_t)partitions * sizeof(struct mr_partition *));
+    if (!open) {
+        (void)mr_fail(err, MR_MEMORY, "no memory for %d partitions", partitions);
+        return MR_REFUSE_STORAGE;
+    }
+    t->pub.partitions = partitions;
+    if (topic_write(b, t, err)) {
+        t->pub.partitions = was;
+        mr_free(open);
+        mr_wrap(err, "cannot change topic '%s'", t->pub.name);
+        return MR_REFUSE_STORAGE;
+    }
+    memcpy(open, t->open, (size_t)was * sizeof(struct mr_partition *));
+    mr_free(t->open);
+    t->open = open;
+    b->partitions += partitions - was;
+    return MR_REFUSE_NONE;
+}
+
 /* ------------------------------------------------------------------ partitions */
 
 static struct mr_partition *open_partition(struct mr_broker *b, struct topic *t, int32_t i,

@@ -71,6 +71,13 @@ enum mr_refusal mr_broker_create(struct mr_broker *b, struct mr_slice name, int3
                                  const struct mr_setting *settings, size_t setting_count, bool check_only,
                                  const struct mr_topic **out, struct mr_err *err);
 enum mr_refusal mr_broker_delete(struct mr_broker *b, struct mr_slice name, struct mr_err *err);
+/* Changes settings of a topic, all or none; a value with p NULL goes back to the default. replace: those that
+ * are not named go back too. Open partitions follow at once. Blocks for two fsyncs. */
+enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const struct mr_setting *settings,
+                                size_t setting_count, bool replace, bool check_only, struct mr_err *err);
+/* More partitions; fewer are refused. Blocks for two fsyncs. */
+enum mr_refusal mr_broker_grow(struct mr_broker *b, struct mr_slice name, int32_t partitions, bool check_only,
+                               struct mr_err *err);
 enum mr_refusal mr_topic_name_check(struct mr_slice name, struct mr_err *err);
 
 const struct mr_topic *mr_broker_topic(const struct mr_broker *b, struct mr_slice name); /* NULL: none */

@@ -34,6 +34,8 @@ struct mr_partition {
     struct mr_produce *waiting, **waiting_end;
     struct mr_parked *parked, **parked_end;
     int64_t high;
+    int64_t
+        lent; /* high watermark when the topic became durable, or where retention put it: P2 is not for it */
     int64_t snapshot_at; /* log offset of the newest snapshot on disk; -1 none */
     mr_code broken;      /* MR_OK, or why a sync failed: no more writes (L4 of the log) */
     char dir[PATH_BYTES];
@@ -44,7 +46,7 @@ static void partition_check(const struct mr_partition *p)
     mr_assert(mr_log_start(p->log).v <= p->high);                         /* P1 */
     mr_assert(p->high <= mr_log_end(p->log).v);                           /* P1 */
     mr_assert(!p->config.durable || p->high <= mr_log_synced(p->log).v || /* P2 */
-              p->high == mr_log_start(p->log).v);
+              p->high <= p->lent);
 }
 
 /* ------------------------------------------------------------------ who waits */
@@ -398,6 +400,22 @@ enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int
     return MR_REFUSE_NONE;
 }
 
+enum mr_refusal mr_partition_trim(struct mr_partition *p, int64_t offset, int64_t *start, struct mr_err *err)
+{
+    *start = -1;
+    if (offset == -1)
+        offset = p->high;
+    if (offset < 0 || offset > p->high) {
+        (void)mr_fail(err, MR_RANGE, "offset %lld is beyond the high watermark %lld", (long long)offset,
+                      (long long)p->high);
+        return MR_REFUSE_OFFSET_OUT_OF_RANGE;
+    }
+    mr_code rc = offset > mr_log_start(p->log).v ? mr_log_trim(p->log, (mr_offset){offset}, err) : MR_OK;
+    partition_check(p);
+    *start = mr_log_start(p->log).v;
+    return rc ? refusal_of(rc) : MR_REFUSE_NONE;
+}
+
 /* ------------------------------------------------------------------ producers on disk */
 
 static bool snapshot_path(const struct mr_partition *p, char out[PATH_BYTES])
@@ -534,7 +552,7 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
             story = scan;
         p->high = config->durable ? mr_log_synced(p->log).v : mr_log_end(p->log).v;
         if (p->high < mr_log_start(p->log).v)
-            p->high = mr_log_start(p->log).v;
+            p->high = p->lent = mr_log_start(p->log).v;
         partition_check(p);
         if (config->durable && p->high < mr_log_end(p->log).v)
             want_sync(p);
@@ -598,10 +616,14 @@ mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err)
 
 void mr_partition_configure(struct mr_partition *p, const struct mr_partition_config *config)
 {
+    if (config->durable && !p->config.durable)
+        p->lent = p->high;
     p->config = *config;
     mr_log_configure(p->log, &config->log);
     if (!config->durable)
         raise_high(p);
+    else if (mr_log_synced(p->log).v < mr_log_end(p->log).v)
+        want_sync(p);
 }
 
 void mr_partition_tick(struct mr_partition *p, struct mr_err *err)
@@ -612,7 +634,7 @@ void mr_partition_tick(struct mr_partition *p, struct mr_err *err)
         return;
     mr_code rc = mr_log_retain(p->log, now, err);
     if (mr_log_start(p->log).v > p->high)
-        p->high = mr_log_start(p->log).v;
+        p->high = p->lent = mr_log_start(p->log).v;
     partition_check(p);
     mr_producers_expire(&p->producers, now / 1000000);
     if (rc == MR_OK && mr_log_synced(p->log).v < mr_log_end(p->log).v)

@@ -95,6 +95,8 @@ enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t
  * *offset -1. MR_REFUSE_VERSION: a special timestamp that is not served. */
 enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int64_t *offset,
                                   int64_t *found_timestamp, struct mr_err *err);
+/* Drops what lies before `offset`; -1: all that readers see. *start is where the log begins then. */
+enum mr_refusal mr_partition_trim(struct mr_partition *p, int64_t offset, int64_t *start, struct mr_err *err);
 /* Retention, age of segments, producers that fell silent, and a snapshot of the rest now and then. */
 void mr_partition_tick(struct mr_partition *p, struct mr_err *err);
 

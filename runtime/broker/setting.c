@@ -102,6 +102,19 @@ enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition
     return r;
 }
 
+enum mr_refusal mr_setting_clear(struct mr_slice name, const struct mr_partition_config *defaults,
+                                 struct mr_partition_config *c, uint32_t *given, struct mr_err *err)
+{
+    const struct row *row = find(name);
+    if (!row)
+        return unknown(name, err);
+    if (row->at != NOWHERE)
+        memcpy((char *)c + row->at, (const char *)defaults + row->at,
+               row->kind == CHOICE ? sizeof(bool) : sizeof(int64_t));
+    *given &= ~(1u << (row - rows));
+    return MR_REFUSE_NONE;
+}
+
 bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint32_t given, struct mr_setting_row *out)
 {
     if (i >= ROWS)

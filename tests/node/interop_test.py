@@ -9,7 +9,7 @@ from mill import done, equal, folder, free_port, listening, ok, running, said, s
 try:
     import kafka
     from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
     from kafka.errors import KafkaError, TopicAlreadyExistsError
 except ImportError as why:
     skip('kafka-python against serve', 'python3-kafka is not installed (%s)' % why)
@@ -41,6 +41,12 @@ def main():
             settings = {row[0]: row[1] for row in answer.resources[0][4]}
             equal('its setting is described', settings.get('retention.ms'), '86400000')
             equal('what is durable says so', settings.get('durability'), 'fsync')
+
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, 'orders', configs={'retention.ms': '3600000'})])
+            admin.create_partitions({'orders': NewPartitions(4)})
+            answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, 'orders')])[0]
+            equal('a setting is changed', {row[0]: row[1] for row in answer.resources[0][4]}.get('retention.ms'), '3600000')
+            equal('partitions are added', len(admin.describe_topics(['orders'])[0]['partitions']), 4)
 
             want = []
             for c in codecs():

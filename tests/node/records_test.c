@@ -501,7 +501,8 @@ static void every_served_version_of_every_api_answers_its_default_request(void *
 {
     static const struct {
         int16_t key, min, max;
-    } served[] = {{1, 4, 17}, {2, 1, 10}, {3, 0, 13}, {18, 0, 4}, {19, 2, 7}, {20, 1, 6},
+    } served[] = {{1, 4, 17}, {2, 1, 10}, {3, 0, 13}, {18, 0, 4}, {19, 2, 7},
+                  {20, 1, 6}, {21, 0, 2}, {33, 0, 2}, {37, 0, 3}, {44, 0, 1},
                   {22, 0, 5}, {23, 2, 4}, {32, 1, 4}, {60, 0, 2}, {0, 3, 13}};
     struct site *s = site_new(NULL);
     int fd = dial(s);
