@@ -66,4 +66,7 @@ void mr_cli_error(const struct mr_err *err);
 /* Memory and descriptors as a server wants them. Before any thread starts. */
 void mr_cli_settle_process(void);
 
+/* Holds SIGINT and SIGTERM back until mr_real_signal is there to take them, so that an early one still drains. */
+void mr_cli_hold_signals(void);
+
 #endif

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <limits.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -289,4 +290,13 @@ void mr_cli_settle_process(void)
     }
     if (getrandom(&seed, sizeof seed, 0) == sizeof seed)
         mr_map_seed(seed);
+}
+
+void mr_cli_hold_signals(void)
+{
+    sigset_t held;
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGINT);
+    (void)sigaddset(&held, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &held, NULL);
 }

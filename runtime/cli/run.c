@@ -256,6 +256,7 @@ static int run(const struct mr_verb *v, int argc, char **argv)
         {"quiet", NULL, "no counts", &quiet, NULL},
         {0},
     };
+    mr_cli_hold_signals();
     if (!mr_cli_options(v, flags, argc, argv, files, MR_CLI_FILES_MAX, &count, &code))
         return code;
     if (!mr_cli_need_files(v, count))

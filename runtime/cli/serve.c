@@ -45,6 +45,7 @@ static int serve(const struct mr_verb *v, int argc, char **argv)
          NULL},
         {0},
     };
+    mr_cli_hold_signals();
     if (!mr_cli_options(v, flags, argc, argv, NULL, 0, &count, &code))
         return code;
     mr_cli_settle_process();

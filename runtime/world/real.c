@@ -351,5 +351,9 @@ mr_code mr_real_signal(struct mr_world *w, int signo, void (*fn)(void *arg, int 
         uv_close((uv_handle_t *)&s->signal, on_handle_closed);
         return mr_real_fail(err, -sys, "watch", "a signal");
     }
+    sigset_t now; /* who blocked it from the start of main on gets what came meanwhile */
+    (void)sigemptyset(&now);
+    (void)sigaddset(&now, signo);
+    (void)pthread_sigmask(SIG_UNBLOCK, &now, NULL);
     return MR_OK;
 }

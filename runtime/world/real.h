@@ -20,7 +20,7 @@ struct mr_watch;
 mr_code mr_real_watch(struct mr_world *w, int fd, void (*ready)(void *arg), void *arg, struct mr_watch **out,
                       struct mr_err *err);
 void mr_real_unwatch(struct mr_watch *watch);
-/* SIGINT, SIGTERM ...: fn(arg, signo) on the loop. */
+/* SIGINT, SIGTERM ...: fn(arg, signo) on the loop. Unblocks it in the calling thread. */
 mr_code mr_real_signal(struct mr_world *w, int signo, void (*fn)(void *arg, int signo), void *arg,
                        struct mr_err *err);
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from mill import BUILD, done, equal, folder, have, jsonl, ok, run, running, said, skip, topic_records, until
+from mill import BUILD, catches, done, equal, folder, have, jsonl, ok, run, running, said, skip, topic_records, until
 
 JOB = """
 pipelines:
@@ -69,6 +69,8 @@ def scenario(name, seed, rounds, how):
         codes = set()
         for i in range(rounds):
             with running(d, 'run', 'job.yaml', stop=how) as p:
+                if how == signal.SIGINT:  # before main there is nobody who could drain
+                    until(lambda: catches(p.pid, signal.SIGINT))
                 time.sleep(r.random() * 0.5)  # the moment is the test's input
                 early = p.poll()
             if early is not None:

@@ -103,6 +103,15 @@ def running(cwd, *args, env=None, stop=signal.SIGINT):
         log.close()
 
 
+def catches(pid, signo):
+    """Does this process handle that signal by now?"""
+    try:
+        with open('/proc/%d/status' % pid) as f:
+            return any(int(line.split()[1], 16) >> (signo - 1) & 1 for line in f if line.startswith(('SigCgt', 'SigBlk')))
+    except OSError:
+        return False
+
+
 def said(cwd):
     with open(os.path.join(cwd, 'stderr.txt'), errors='replace') as f:
         return f.read()[-3000:]
