@@ -20,7 +20,8 @@ enum {
     PATH_BYTES = 4096,
 };
 
-/* Outlives the partition when a sync is on its way: then `p` is NULL. */
+/* What a sync comes back to: made with the partition, so that asking for a sync cannot fail for want of
+ * memory. Outlives the partition when a sync is on its way: then `p` is NULL. */
 struct sync_ticket {
     struct mr_partition *p;
 };
@@ -30,7 +31,8 @@ struct mr_partition {
     struct mr_partition_config config;
     struct mr_log *log;
     struct mr_producers producers;
-    struct sync_ticket *syncing; /* NULL: no sync on its way */
+    struct sync_ticket *ticket;
+    bool syncing; /* a sync is on its way and holds the ticket too */
     struct mr_produce *waiting, **waiting_end;
     struct mr_parked *parked, **parked_end;
     int64_t high;
@@ -158,10 +160,11 @@ static void synced(void *arg, mr_code rc, int sys)
 {
     struct sync_ticket *ticket = arg;
     struct mr_partition *p = ticket->p;
-    mr_free(ticket);
-    if (!p)
+    if (!p) {
+        mr_free(ticket);
         return;
-    p->syncing = NULL;
+    }
+    p->syncing = false;
     if (rc) {
         p->broken = rc;
         char why[MR_PRODUCE_WHY];
@@ -179,13 +182,8 @@ static void want_sync(struct mr_partition *p)
 {
     if (p->syncing || p->broken)
         return;
-    p->syncing = mr_alloc(sizeof *p->syncing);
-    if (!p->syncing) { /* the next append asks again; producers wait for it or for their time limit */
-        give_up(p, MR_REFUSE_STORAGE, MR_MEMORY, "no memory to wait for the sync");
-        return;
-    }
-    p->syncing->p = p;
-    mr_log_sync(p->log, synced, p->syncing);
+    p->syncing = true;
+    mr_log_sync(p->log, synced, p->ticket);
 }
 
 /* ------------------------------------------------------------------ producing */
@@ -312,10 +310,8 @@ bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struc
         raise_high(p);
         return true;
     }
-    bool settled = settle_or_wait(p, pr, end);
     want_sync(p);
-    /* Without memory for the sync, want_sync has answered everybody; that includes pr. */
-    return settled;
+    return settle_or_wait(p, pr, end);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -527,12 +523,18 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
 {
     struct mr_partition *p = mr_alloc(sizeof *p);
     struct mr_err story = {0};
-    if (!p)
+    if (p)
+        p->ticket = mr_alloc(sizeof *p->ticket);
+    if (!p || !p->ticket) {
+        mr_free(p);
         return mr_fail(err, MR_MEMORY, "no memory for partition '%s'", dir);
+    }
     if (strlen(dir) >= sizeof p->dir - 16) {
+        mr_free(p->ticket);
         mr_free(p);
         return mr_fail(err, MR_LIMIT, "path '%s' is too long", dir);
     }
+    p->ticket->p = p;
     p->world = w;
     p->config = *config;
     p->snapshot_at = -1;
@@ -564,6 +566,7 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     if (err)
         *err = story;
     mr_producers_fini(&p->producers);
+    mr_free(p->ticket);
     mr_free(p);
     return rc;
 }
@@ -579,8 +582,11 @@ bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg)
 static void leave(struct mr_partition *p)
 {
     if (p->syncing)
-        p->syncing->p = NULL;
-    p->syncing = NULL;
+        p->ticket->p = NULL; /* the sync that comes back frees it */
+    else
+        mr_free(p->ticket);
+    p->ticket = NULL;
+    p->syncing = false;
     p->broken = MR_CANCELLED; /* whoever is woken below and tries again is refused */
     give_up(p, MR_REFUSE_STORAGE, MR_CANCELLED, "the node is stopping");
     wake(p, true);
