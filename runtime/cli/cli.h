@@ -63,6 +63,7 @@ __attribute__((format(printf, 1, 2))) void mr_cli_say(const char *format, ...); 
 /* "millrace: warning: ..." on stderr; fits mr_node_config.tell. Any thread. */
 void mr_cli_tell(void *arg, enum mr_level level, const char *text);
 void mr_cli_error(const struct mr_err *err);
+void mr_cli_node_error(const struct mr_err *err); /* of mr_node_open; with the way out */
 /* Memory and descriptors as a server wants them. Before any thread starts. */
 void mr_cli_settle_process(void);
 

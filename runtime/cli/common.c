@@ -6,6 +6,7 @@
 #include "pipeline/run.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
@@ -45,6 +46,33 @@ void mr_cli_tell(void *arg, enum mr_level level, const char *text)
 void mr_cli_error(const struct mr_err *err)
 {
     mr_cli_say("millrace: error: %s", err->text);
+}
+
+void mr_cli_node_error(const struct mr_err *err)
+{
+    mr_cli_error(err);
+    switch (err->sys) {
+    case EADDRINUSE:
+        mr_cli_say(
+            "  = stop the program that listens there, or choose another port with --listen; 0: any free one");
+        break;
+    case EADDRNOTAVAIL:
+        mr_cli_say(
+            "  = give an address of this machine with --listen, such as 127.0.0.1:9092 or 0.0.0.0:9092");
+        break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        mr_cli_say(
+            "  = choose a directory that may be written with --data, or a port above 1023 with --listen");
+        break;
+    case EEXIST:
+    case ENOTDIR:
+        mr_cli_say("  = something else has that name; choose another directory with --data");
+        break;
+    default:
+        break;
+    }
 }
 
 int mr_cli_unknown(const char *what, const char *given, const char *const *known, size_t count,

@@ -35,7 +35,14 @@ int main(int argc, char **argv)
         return MR_EXIT_USAGE;
     }
     const char *given = argv[1];
-    if (!strcmp(given, "--help") || !strcmp(given, "-h") || !strcmp(given, "help")) {
+    char *asked[] = {"--help"}; /* `millrace help run` is `millrace run --help` */
+    int rest = argc - 2;
+    char **words = argv + 2;
+    if (!strcmp(given, "help") && argc > 2) {
+        given = argv[2];
+        rest = 1;
+        words = asked;
+    } else if (!strcmp(given, "--help") || !strcmp(given, "-h") || !strcmp(given, "help")) {
         help(stdout);
         return MR_EXIT_OK;
     }
@@ -44,7 +51,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < VERBS; i++) {
         names[i] = verbs[i]->name;
         if (!strcmp(given, verbs[i]->name))
-            return verbs[i]->run(verbs[i], argc - 2, argv + 2);
+            return verbs[i]->run(verbs[i], rest, words);
     }
     names[VERBS] = "help";
     return mr_cli_unknown("verb", given, names, VERBS + 1, "millrace --help");

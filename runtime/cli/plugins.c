@@ -1,9 +1,13 @@
-/* plugins.c - `millrace plugins`: what pipelines are made of, from the option tables. */
+/* plugins.c - `millrace plugins`: what pipelines are made of, components and formats, from the option tables.
+ */
 #include "cli/cli.h"
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "data/format.h"
 #include "plugin/option.h"
+
+#include <limits.h>
 
 static const char *kind_of(const struct mr_component *c)
 {
@@ -25,52 +29,71 @@ static void list(const struct mr_catalog *c)
                 (void)printf("  %-14s %s\n", e->component->name, e->component->summary);
         }
     }
+    (void)printf("\nformats (parse, codec)\n");
+    for (const struct mr_format *const *f = mr_formats(); *f; f++)
+        (void)printf("  %-14s %s\n", (*f)->name, (*f)->summary);
     (void)printf("\n`millrace plugins NAME` tells the options of one.\n");
 }
 
-static bool print_one(const struct mr_catalog_entry *e, bool markdown)
+/* What a component and a format have in common on paper. */
+struct page {
+    const char *name, *kind, *from, *summary, *doc;
+    const struct mr_option *options;
+};
+
+static bool print_one(const struct page *p, bool markdown)
 {
     struct mr_buf out = {0};
-    const struct mr_component *c = e->component;
-    bool ok;
-    if (markdown) {
-        ok = mr_buf_printf(&out, "# `%s` (%s)\n\n%s\n", c->name, kind_of(c), c->summary);
-        if (ok && c->doc)
-            ok = mr_buf_printf(&out, "\n%s\n", c->doc);
-        if (ok && c->options && c->options->name)
-            ok = mr_buf_puts(&out, "\n## Options\n\n") && mr_options_markdown(c->options, &out);
-    } else {
-        ok = mr_buf_printf(&out, "%s %s (%s %s%s%s)\n\n%s\n", kind_of(c), c->name, e->plugin, e->version,
-                           e->path ? ", " : "", e->path ? e->path : "", c->summary);
-        if (ok && c->doc)
-            ok = mr_buf_printf(&out, "\n%s\n", c->doc);
-        if (ok && c->options && c->options->name)
-            ok = mr_buf_puts(&out, "\noptions\n") && mr_options_help(c->options, &out);
-    }
+    bool listed = p->options && p->options->name, ok;
+    if (markdown)
+        ok = mr_buf_printf(&out, "# `%s` (%s)\n\n%s\n", p->name, p->kind, p->summary);
+    else
+        ok = mr_buf_printf(&out, "%s %s (%s)\n\n%s\n", p->kind, p->name, p->from, p->summary);
+    if (ok && p->doc)
+        ok = mr_buf_printf(&out, "\n%s\n", p->doc);
+    if (ok && listed && markdown)
+        ok = mr_buf_puts(&out, "\n## Options\n\n") && mr_options_markdown(p->options, &out);
+    else if (ok && listed)
+        ok = mr_buf_puts(&out, "\noptions\n") && mr_options_help(p->options, &out);
     if (ok)
         (void)fwrite(out.p, 1, out.len, stdout);
     mr_buf_fini(&out);
     return ok;
 }
 
+static struct page page_of(const struct mr_catalog_entry *e, char *from, size_t from_size)
+{
+    const struct mr_component *c = e->component;
+    (void)snprintf(from, from_size, "%s %s%s%s", e->plugin, e->version, e->path ? ", " : "",
+                   e->path ? e->path : "");
+    return (struct page){c->name, kind_of(c), from, c->summary, c->doc, c->options};
+}
+
+/* One by name, a component and a format of one name both; all without a name. */
 static int show(const struct mr_catalog *c, const char *name, bool markdown)
 {
     const char *names[1024];
+    char from[PATH_MAX + 256];
     size_t count = 0;
-    bool found = false;
-    for (size_t i = 0; i < mr_catalog_count(c); i++) {
-        const struct mr_catalog_entry *e = mr_catalog_at(c, i);
+    bool found = false, ok = true;
+    size_t components = mr_catalog_count(c);
+    const struct mr_format *const *formats = mr_formats();
+    for (size_t i = 0; i < components || formats[i - components]; i++) {
+        const struct mr_format *f = i < components ? NULL : formats[i - components];
+        struct page p = f ? (struct page){f->name, "format", "built in", f->summary, f->doc, f->options}
+                          : page_of(mr_catalog_at(c, i), from, sizeof from);
         if (count < sizeof names / sizeof names[0])
-            names[count++] = e->component->name;
-        if (name && strcmp(name, e->component->name) != 0)
+            names[count++] = p.name;
+        if (name && strcmp(name, p.name) != 0)
             continue;
         if (found)
             (void)fputc('\n', stdout);
         found = true;
-        if (!print_one(e, markdown))
-            return MR_EXIT_FAILED;
+        ok = ok && print_one(&p, markdown);
     }
-    return found ? MR_EXIT_OK : mr_cli_unknown("component", name, names, count, "millrace plugins");
+    if (!ok)
+        return MR_EXIT_FAILED;
+    return found ? MR_EXIT_OK : mr_cli_unknown("component or format", name, names, count, "millrace plugins");
 }
 
 static int check(const char *path)
@@ -91,7 +114,7 @@ static int plugins(const struct mr_verb *v, int argc, char **argv)
     struct mr_err err = {0};
     struct mr_catalog *catalog = NULL;
     const struct mr_flag flags[] = {
-        {"markdown", NULL, "the reference page of NAME, or of all components", &markdown, NULL},
+        {"markdown", NULL, "the reference page of NAME, or of all there is", &markdown, NULL},
         {"check", "FILE.so", "runs the conformance test on a shared object", NULL, &so},
         {"plugins", "DIR", "further plugins (*.so)", NULL, &dir},
         {0},
@@ -115,7 +138,7 @@ static int plugins(const struct mr_verb *v, int argc, char **argv)
 const struct mr_verb mr_verb_plugins = {
     .name = "plugins",
     .usage = "plugins [NAME]",
-    .summary = "lists sources, processors and sinks; tells the options of one",
+    .summary = "lists sources, processors, sinks and formats; tells the options of one",
     .help =
         "Components come from the program itself, from shared objects (beside the program in plugins/, or\n"
         "in the folder that MILLRACE_PLUGINS names, or --plugins), and from Lua files in ./scripts.",

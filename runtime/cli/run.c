@@ -96,8 +96,10 @@ static void on_second(void *arg)
     mr_timer_set(w->world, &w->timer, mr_now(w->world) + STATUS_MS);
 }
 
-static void summary(const struct mr_run *run)
+/* What became of the events; what a person would ask next is answered at once. */
+static void summary(const struct mr_run *run, const struct mr_config *config, const char *data, bool new_ones)
 {
+    int64_t read = 0;
     for (uint32_t i = 0; i < mr_run_count(run); i++) {
         struct mr_run_counts c;
         char in[32], out[32], dropped[32], dead[32];
@@ -106,9 +108,14 @@ static void summary(const struct mr_run *run)
         number(c.out, out);
         number(c.dropped, dropped);
         number(c.dead, dead);
-        mr_cli_say("millrace: %s: in %s, out %s, dropped %s, dead %s", mr_run_name(run, i), in, out, dropped,
-                   dead);
+        bool died = c.dead > 0 && i < config->pipeline_count;
+        mr_cli_say("millrace: %s: in %s, out %s, dropped %s, dead %s%s%s%s", mr_run_name(run, i), in, out,
+                   dropped, dead, died ? " (topic " : "", died ? config->pipelines[i].dead : "",
+                   died ? ")" : "");
+        read += c.in;
     }
+    if (new_ones && read == 0)
+        mr_cli_say("millrace: nothing new to read; where each source stands is kept in %s/pipelines", data);
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -208,7 +215,7 @@ static int watch_run(struct watch *w, const struct mr_cli_plan *plan, struct mr_
             mr_cli_say("millrace: ended by force; what was not acknowledged is read again next time");
             code = MR_EXIT_FAILED;
         }
-        summary(w->run);
+        summary(w->run, &plan->config, data, once && code == MR_EXIT_OK);
     }
     mr_run_free(w->run);
     mr_free(w->before);
@@ -228,7 +235,7 @@ static int run_plan(const struct mr_cli_plan *plan, const struct mr_node_config 
         return code;
     }
     if (mr_node_open(config, &node, &err)) {
-        mr_cli_error(&err);
+        mr_cli_node_error(&err);
         code = err.code == MR_BADCONF ? MR_EXIT_USAGE : MR_EXIT_FAILED;
     } else {
         code = watch_run(&w, plan, node, config->data_dir, once);

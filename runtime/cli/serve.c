@@ -17,7 +17,7 @@ static int serve_until_told(struct mr_world *w, const struct mr_node_config *con
     struct mr_node *node = NULL;
     if (mr_real_signal(w, SIGINT, on_signal, w, &err) || mr_real_signal(w, SIGTERM, on_signal, w, &err) ||
         mr_node_open(config, &node, &err)) {
-        mr_cli_error(&err);
+        mr_cli_node_error(&err);
         return err.code == MR_BADCONF ? MR_EXIT_USAGE : MR_EXIT_FAILED;
     }
     mr_cli_say("millrace: serving Kafka clients on %s, data in %s; Ctrl-C drains and ends",

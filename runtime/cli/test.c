@@ -40,9 +40,10 @@ const struct mr_verb mr_verb_test = {
     .help = "Runs each entry of `tests:`: events in, time to advance, events out. Sources and outputs are\n"
             "replaced; nothing is read from or written to the outside. Exit code 1 when one fails.\n\n"
             "  tests:\n"
-            "    errors are kept:\n"
+            "    - name: errors are kept\n"
             "      pipeline: errors\n"
-            "      in:  [ { message: 'GET /x 500' } ]\n"
+            "      in:\n"
+            "        - '10.1.2.3 - - [10/Oct/2025:13:55:38 +0000] \"GET /x HTTP/1.1\" 500 5 \"-\" \"-\"'\n"
             "      out: [ { path: /x, status: 500 } ]",
     .run = test,
 };

@@ -149,8 +149,7 @@ bool mr_plan_on_error(struct mr_plan *p, const struct mr_node *n, bool output, e
     const char *near = n->kind == MR_NODE_SCALAR ? mr_nearest(n->text, names, COUNT(names)) : NULL;
     char note[80];
     (void)snprintf(note, sizeof note, "did you mean '%s'?", near ? near : "");
-    mr_diag_node(p->diags, n, 0, near ? note : "it is one of dead, drop, keep, fail, retry",
-                 "'on_error' must be dead, drop, keep, fail or retry");
+    mr_diag_node(p->diags, n, 0, near ? note : NULL, "'on_error' must be dead, drop, keep, fail or retry");
     return false;
 }
 

@@ -310,6 +310,19 @@ static void event_gone(struct mr_flight *f, _Atomic int64_t *counter)
     mr_count(&f->line->n.in_flight, -1);
 }
 
+/* Once a run: who looks on sees why, and where to find the others. */
+static void tell_first_dead(struct mr_pipeline *l, const struct mr_config_component *conf,
+                            struct mr_slice reason)
+{
+    char text[700];
+    if (l->dead_told)
+        return;
+    l->dead_told = true;
+    (void)snprintf(text, sizeof text, "an event was refused: %.*s; it goes to the topic '%s', as others will",
+                   (int)(reason.len < 400 ? reason.len : 400), reason.p ? reason.p : "", l->conf->dead);
+    l->env.log(l->env.arg, MR_INFO, conf->label, text);
+}
+
 void mr_flight_reject(struct mr_flight *f, uint32_t row, const struct mr_config_component *conf,
                       struct mr_slice reason, bool counted)
 {
@@ -341,6 +354,7 @@ void mr_flight_reject(struct mr_flight *f, uint32_t row, const struct mr_config_
     case MR_ON_ERROR_RETRY: /* an output that has given up */
         break;
     }
+    tell_first_dead(l, conf, reason);
     if (!mr_dead_add(l->dead, f, row, conf, reason))
         mr_pipeline_fail(l, NULL, "%s:%u: no memory for a dead letter", conf->file, conf->line);
     else if (!counted)

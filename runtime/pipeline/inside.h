@@ -25,14 +25,14 @@
 #include <stdatomic.h>
 
 enum {
-    MR_FLIGHTS_MAX = 256,          /* on their way in one pipeline; reading pauses beyond */
-    MR_ACKS_MAX = 1 << 20,         /* reads of one source not yet acknowledged; reading pauses beyond */
-    MR_POSITIONS_MAX = 1 << 18,    /* inputs (files, partitions) of one source */
-    MR_SENDS_MAX = 64,             /* unanswered writes of one output */
-    MR_METRICS_MAX = 32,           /* of one part */
-    MR_WATCHES_MAX = 1024,         /* descriptors of one part */
-    MR_CHECKPOINT_MS = 1000,       /* positions are stored at most so often ... */
-    MR_CHECKPOINT_EARLY_MS = 100,  /* ... but the first ones sooner: who is killed again and again gets on */
+    MR_FLIGHTS_MAX = 256,         /* on their way in one pipeline; reading pauses beyond */
+    MR_ACKS_MAX = 1 << 20,        /* reads of one source not yet acknowledged; reading pauses beyond */
+    MR_POSITIONS_MAX = 1 << 18,   /* inputs (files, partitions) of one source */
+    MR_SENDS_MAX = 64,            /* unanswered writes of one output */
+    MR_METRICS_MAX = 32,          /* of one part */
+    MR_WATCHES_MAX = 1024,        /* descriptors of one part */
+    MR_CHECKPOINT_MS = 1000,      /* positions are stored at most so often ... */
+    MR_CHECKPOINT_EARLY_MS = 100, /* ... but the first ones sooner: who is killed again and again gets on */
     MR_CHECKPOINTS_EARLY = 5,
     MR_BACKOFF_MS_MAX = 30000,     /* longest pause between attempts */
     MR_BATCH_BYTES_MAX = 64 << 20, /* of one batch ('batch_bytes') */
@@ -196,11 +196,12 @@ struct mr_pipeline {
     uint32_t calls_out; /* of the topics port */
     struct mr_counters n;
     struct mr_dead *dead;
+    bool dead_told; /* the first dead letter has been logged, with its reason */
     /* checkpoint */
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
     uint32_t checkpoints; /* stored, up to MR_CHECKPOINTS_EARLY */
-    bool last_waits; /* the last checkpoint failed and is tried again */
+    bool last_waits;      /* the last checkpoint failed and is tried again */
     char *checkpoint_path;
     struct mr_buf foreign;           /* stored positions of sources that are not in the plan now: kept */
     bool conditional, unconditional; /* outputs with if/else; outputs without */

@@ -85,6 +85,9 @@ static bool next(struct reader *r, yaml_event_t *e)
         tab |= r->text.p[end++] == '\t';
     if (tab && p->error == YAML_SCANNER_ERROR)
         mr_diag_node(r->diags, &at, 0, "put spaces there", "a tab cannot indent YAML");
+    else if (strncmp(problem, "mapping values", 14) == 0)
+        mr_diag_node(r->diags, &at, 0, "quote the whole value ('...') when a ': ' belongs to it",
+                     "not YAML: a second ': ' in one line");
     else if (p->context)
         mr_diag_node(r->diags, &at, 0, NULL, "not YAML: %s, %s (from line %zu)", problem, p->context,
                      p->context_mark.line + 1);

@@ -615,8 +615,10 @@ bool mr_options_fill(const struct mr_option *table, const char *what, const stru
         } else if (o->required) {
             const struct mr_node *blame = where ? where : n;
             static const struct mr_node nowhere = {.line = 1, .column = 1};
-            mr_diag_node(diags, blame ? blame : &nowhere, 0, NULL, "%s needs option '%s'%s%s%s%s", what,
-                         o->name, o->help ? ": " : "", o->help ? o->help : "", o->example ? "; such as " : "",
+            size_t len = o->help ? strlen(o->help) : 0; /* without the full stop of a sentence */
+            mr_diag_node(diags, blame ? blame : &nowhere, 0, NULL, "%s needs option '%s'%s%.*s%s%s", what,
+                         o->name, o->help ? ": " : "", (int)(len - (len && o->help[len - 1] == '.')),
+                         o->help ? o->help : "", o->example ? "; such as " : "",
                          o->example ? o->example : "");
         }
     }

@@ -55,6 +55,12 @@ static bool put_cell(const char *text, struct mr_buf *out)
     return ok;
 }
 
+static bool ends_open(const char *text) /* a sentence without its full stop */
+{
+    size_t len = text ? strlen(text) : 0;
+    return len && text[len - 1] != '.' && text[len - 1] != '?' && text[len - 1] != '!';
+}
+
 bool mr_options_markdown(const struct mr_option *table, struct mr_buf *out)
 {
     bool ok = mr_buf_puts(out, "| option | type | default | meaning |\n|---|---|---|---|\n");
@@ -68,6 +74,8 @@ bool mr_options_markdown(const struct mr_option *table, struct mr_buf *out)
         else if (o->value)
             ok = ok && mr_buf_puts(out, "`") && put_cell(o->value, out) && mr_buf_puts(out, "`");
         ok = ok && mr_buf_puts(out, " | ") && put_cell(o->help, out);
+        if (ends_open(o->help))
+            ok = ok && mr_buf_puts(out, ".");
         if (o->secret)
             ok = ok && mr_buf_puts(out, " Never printed.");
         if (o->example)

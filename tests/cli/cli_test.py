@@ -39,6 +39,7 @@ def mistakes():
         ('a file that is not there is named', ['run', 'absent.yaml'], 2, 'absent.yaml'),
         ('serve takes no file', ['serve', 'x.yaml'], 2, "'x.yaml' is too much"),
         ('a wrong address is told with an example', ['serve', '--listen', 'nowhere'], 2, '127.0.0.1:9092'),
+        ('help of an unknown verb names the nearest', ['help', 'rnu'], 2, "did you mean 'run'?"),
         ('an unknown component names the nearest', ['plugins', 'fiel'], 2, "did you mean 'file'?"),
     )
     with folder() as d:
@@ -56,6 +57,7 @@ def helps():
         for flag in ('--help', '-h', 'help'):
             code, out, err = run(d, flag)
             ok('millrace %s names every verb' % flag, code == 0 and all('millrace ' + v in out for v in VERBS), (code, out, err))
+        equal('help VERB is VERB --help', run(d, 'help', 'run'), run(d, 'run', '--help'))
         for flag in ('version', '--version'):
             code, out, err = run(d, flag)
             ok('millrace %s says which' % flag, code == 0 and re.match(r'millrace \d+\.\d+\.\d+ ', out), (code, out))
@@ -69,6 +71,9 @@ def components():
         code, out, err = run(d, 'plugins', 'file')
         ok('plugins NAME tells the options of source and sink', code == 0 and 'source file' in out and 'sink file' in out
            and 'paths' in out, (code, out, err))
+        code, out, err = run(d, 'plugins', 'grok')
+        ok('a format is told as a component is', code == 0 and out.startswith('format grok (built in)')
+           and 'definitions' in out, (code, out, err))
         code, out, err = run(d, 'plugins', 'window', '--markdown')
         ok('--markdown is the reference page', code == 0 and out.startswith('# `window`') and '`every`' in out, out[:500])
         code, out, err = run(d, 'plugins', env={'MILLRACE_PLUGINS': d})
@@ -104,7 +109,16 @@ def runs():
            and 'lines: in 3, out 2, dropped 1, dead 0' in err, (code, out, err))
         equal('and has done its work', open(d + '/out.txt').read(), 'one\ntwo\n')
         code, out, err = run(d, 'run', '--once', 'job.yaml')
-        ok('a second run goes on where the first one stopped', code == 0 and 'lines: in 0, out 0' in err, err)
+        ok('a second run goes on where the first one stopped', code == 0 and 'lines: in 0, out 0' in err
+           and 'nothing new to read' in err, err)
+        write(d, 'json.yaml', JOB.replace('drop: ', 'parse: json }, { drop: '))
+        code, out, err = run(d, 'run', '--once', '--data', 'fresh', 'json.yaml')
+        ok('of events that are refused the first is told with its reason, and where they are', code == 0
+           and err.count('an event was refused: ') == 1
+           and 'an object was expected' in err and 'dead 3 (topic lines.dead)' in err, (code, err))
+        write(d, 'file', '')
+        code, out, err = run(d, 'run', '--data', 'file', 'job.yaml')
+        ok('a data directory that cannot be one is told with the way out', code == 1 and "'file'" in err and '--data' in err, err)
         with running(d, 'run', '--progress', 'job.yaml') as p:
             ok('progress is shown as counts change', until(lambda: re.search(
                 r'^\d\d:\d\d:\d\d lines +in [\d,]+ ', (write_more(d), said(d))[1], re.M), 30), said(d))
@@ -157,7 +171,8 @@ def serving():
                 with socket.create_connection(('127.0.0.1', int(found.group(1))), 5):
                     pass
                 code, out, err = run(d, 'serve', '--data', 'y', '--listen', '127.0.0.1:' + found.group(1))
-                ok('a port that is taken is told', code == 1 and found.group(1) in err, (code, err))
+                ok('a port that is taken is told', code == 1 and found.group(1) in err
+                   and 'another port with --listen' in err, (code, err))
         equal('SIGTERM ends it with 0', p.code, 0)
         ok('and it closed clean', 'closed clean' in said(d), said(d))
 
