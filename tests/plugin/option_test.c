@@ -305,7 +305,7 @@ static void every_mistake_says_where_what_and_the_way_out(void **state)
     MISTAKE("renames", plain("a"), "takes a map of old path: new path, not a scalar", NULL, 10);
     MISTAKE("exprs", add(list(), NULL, plain("a")), "takes a map of field: expression, not a list", NULL, 10);
     used = 0;
-    mistakes(needy, map(), "step 'test' needs option 'must': Something needed.; such as x", NULL, 10);
+    mistakes(needy, map(), "step 'test' needs option 'must': Something needed; such as x", NULL, 10);
     used = 0;
     mistakes(needy, plain("x"), "step 'test' takes a map of options, not a scalar", NULL, 10);
 }
