@@ -45,10 +45,14 @@ static enum mr_refusal check_one(const struct mr_check *c, const struct mr_batch
         return refuse(MR_REFUSE_CORRUPT, err, "batch does not match its CRC-32C");
     if (h->last_offset_delta < 0 || h->count <= 0 || h->count - 1 != h->last_offset_delta)
         return refuse(MR_REFUSE_INVALID_RECORD, err, "record count and last offset delta do not agree");
-    if (h->attributes & (ATTRIBUTE_CONTROL | ATTRIBUTE_TRANSACTIONAL))
+    bool transactional = (h->attributes & ATTRIBUTE_TRANSACTIONAL) != 0;
+    if (h->attributes & ATTRIBUTE_CONTROL)
+        return refuse(MR_REFUSE_INVALID_RECORD, err, "control batches are not taken from clients");
+    if (transactional && (!c->transactional || h->producer_id < 0))
         return refuse(MR_REFUSE_INVALID_RECORD, err,
-                      "control and transactional batches are not taken from clients");
-    if (h->producer_id >= 0 && (h->base_sequence < 0 || h->producer_epoch < 0))
+                      "transactional batch without a transactional id or without a producer id");
+    if (h->producer_id >= 0 &&
+        ((h->base_sequence < 0 && !(transactional && c->many)) || h->producer_epoch < 0))
         return refuse(MR_REFUSE_INVALID_RECORD, err, "producer id without sequence or epoch");
     if ((h->attributes & ATTRIBUTE_CODEC) > MR_CODEC_ZSTD)
         return refuse(MR_REFUSE_COMPRESSION, err, "codec of the batch is not known");

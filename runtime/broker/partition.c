@@ -4,7 +4,7 @@
  * readers -> more came meanwhile? ask again. One fsync at a time for a partition, and what arrives while it
  * runs shares the next one: the slower the disk, the larger the groups.
  */
-#include "broker/partition.h"
+#include "broker/partition_inside.h"
 
 #include "base/arena.h"
 #include "base/assert.h"
@@ -14,33 +14,8 @@
 #include "broker/check.h"
 
 enum {
-    SCAN_STEP = 1 << 20,           /* bytes of log looked at in one go when rebuilding */
-    SNAPSHOT_BYTES_MAX = 64 << 20, /* of the producer snapshot */
-    SNAPSHOT_EVERY = 1000000,      /* records between snapshots */
-    PATH_BYTES = 4096,
-};
-
-/* What a sync comes back to: made with the partition, so that asking for a sync cannot fail for want of
- * memory. Outlives the partition when a sync is on its way: then `p` is NULL. */
-struct sync_ticket {
-    struct mr_partition *p;
-};
-
-struct mr_partition {
-    struct mr_world *world;
-    struct mr_partition_config config;
-    struct mr_log *log;
-    struct mr_producers producers;
-    struct sync_ticket *ticket;
-    bool syncing; /* a sync is on its way and holds the ticket too */
-    struct mr_produce *waiting, **waiting_end;
-    struct mr_parked *parked, **parked_end;
-    int64_t high;
-    int64_t
-        lent; /* high watermark when the topic became durable, or where retention put it: P2 is not for it */
-    int64_t snapshot_at; /* log offset of the newest snapshot on disk; -1 none */
-    mr_code broken;      /* MR_OK, or why a sync failed: no more writes (L4 of the log) */
-    char dir[PATH_BYTES];
+    SNAPSHOT_EVERY = 1000000, /* records between snapshots */
+    BATCH_MIN = 128           /* of max.message.bytes for the log itself: markers must always fit */
 };
 
 static void partition_check(const struct mr_partition *p)
@@ -49,6 +24,19 @@ static void partition_check(const struct mr_partition *p)
     mr_assert(p->high <= mr_log_end(p->log).v);                           /* P1 */
     mr_assert(!p->config.durable || p->high <= mr_log_synced(p->log).v || /* P2 */
               p->high <= p->lent);
+    mr_assert(mr_log_start(p->log).v <= p->stable && p->stable <= p->high); /* P5 */
+}
+
+/* After the high watermark or the start of the log has moved. */
+static void raise_stable(struct mr_partition *p)
+{
+    int64_t start = mr_log_start(p->log).v;
+    mr_txn_log_seen(&p->txns, p->high);
+    int64_t to = mr_txn_log_stable(&p->txns, p->high);
+    if (to < start) /* retention has taken the first records of what is open */
+        to = start;
+    mr_assert(to >= p->stable); /* P5 */
+    p->stable = to;
 }
 
 /* ------------------------------------------------------------------ who waits */
@@ -118,7 +106,8 @@ static void wake(struct mr_partition *p, bool all)
 {
     struct mr_parked *who;
     do {
-        for (who = p->parked; who && !all && who->offset >= p->high; who = who->next)
+        for (who = p->parked; who && !all && who->offset >= (who->stable ? p->stable : p->high);
+             who = who->next)
             ;
         if (who) {
             mr_partition_unpark(who);
@@ -151,6 +140,7 @@ static void raise_high(struct mr_partition *p)
     if (to <= p->high)
         return;
     p->high = to;
+    raise_stable(p);
     partition_check(p);
     answer(p);
     wake(p, false);
@@ -225,7 +215,7 @@ static bool settle_or_wait(struct mr_partition *p, struct mr_produce *pr, int64_
     return false;
 }
 
-/* What the table of producers must know of what was just appended. */
+/* What the tables must know of what was just appended. */
 static bool note(struct mr_partition *p, const char *bytes, size_t len, int64_t base, int64_t now_ms)
 {
     struct mr_batch_header h;
@@ -234,9 +224,32 @@ static bool note(struct mr_partition *p, const char *bytes, size_t len, int64_t 
         mr_code rc = mr_batch_header_read((struct mr_slice){bytes + at, len - at}, &h, NULL);
         mr_assert(rc == MR_OK);
         mr_assert(h.base_offset >= base);
-        ok = mr_producers_note(&p->producers, &h, now_ms) && ok;
+        ok = mr_partition_note(p, &h, NULL, now_ms) && ok;
     }
     return ok;
+}
+
+/* Memory for what is noted of a transactional batch: once it is in the log nothing may fail. */
+static bool may_open(struct mr_partition *p, const struct mr_batch_header *h, struct mr_produce *pr)
+{
+    if (!(h->attributes & MR_BATCH_TRANSACTIONAL))
+        return true;
+    bool open = mr_producers_open(&p->producers, h->producer_id) >= 0;
+    if (!open && !pr->verified) { /* P6 */
+        refused(pr, MR_REFUSE_TXN_STATE, MR_BADDATA,
+                "the partition is not part of the producer's transaction");
+        return false;
+    }
+    if (!open && !mr_txn_log_may_open(&p->txns)) {
+        refused(pr, MR_REFUSE_POLICY, MR_LIMIT, "too many open or aborted transactions in this partition");
+        return false;
+    }
+    if (!mr_producers_reserve(&p->producers, h, mr_wall(p->world) / 1000000) ||
+        !mr_txn_log_reserve(&p->txns)) {
+        refused(pr, MR_REFUSE_STORAGE, MR_MEMORY, "no memory to remember the transaction");
+        return false;
+    }
+    return true;
 }
 
 static bool appendable(struct mr_partition *p, const char *bytes, size_t len, struct mr_produce *pr,
@@ -248,6 +261,7 @@ static bool appendable(struct mr_partition *p, const char *bytes, size_t len, st
         .many = pr->trusted,
         .records = !pr->trusted,
         .stamp = p->config.log_append_time,
+        .transactional = pr->transactional,
     };
     struct mr_buf scratch = {0};
     struct mr_err err = {0};
@@ -267,20 +281,41 @@ static bool appendable(struct mr_partition *p, const char *bytes, size_t len, st
                        h.producer_epoch, h.base_sequence, mr_refusal_text(r));
         refused(pr, r, MR_BADDATA, why);
     }
-    return r == MR_REFUSE_NONE;
+    return r == MR_REFUSE_NONE && (*duplicate_end >= 0 || may_open(p, &h, pr));
 }
 
-bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
+static void begin(struct mr_produce *pr)
 {
-    int64_t duplicate_end = -1;
     pr->refusal = MR_REFUSE_NONE;
     pr->code = MR_OK;
     pr->append_time = -1;
     pr->why[0] = '\0';
     pr->link = NULL;
+}
+
+static bool refuse_broken(struct mr_produce *pr)
+{
+    return refused(pr, MR_REFUSE_STORAGE, MR_CORRUPT,
+                   "a sync of this partition failed; restart the node to recover what is safe");
+}
+
+/* Appended and noted: seen now, or when it is on the disk. */
+static bool await(struct mr_partition *p, struct mr_produce *pr)
+{
+    if (!p->config.durable) {
+        raise_high(p);
+        return true;
+    }
+    want_sync(p);
+    return settle_or_wait(p, pr, mr_log_end(p->log).v);
+}
+
+bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
+{
+    int64_t duplicate_end = -1;
+    begin(pr);
     if (p->broken)
-        return refused(pr, MR_REFUSE_STORAGE, MR_CORRUPT,
-                       "a sync of this partition failed; restart the node to recover what is safe");
+        return refuse_broken(pr);
     if (!appendable(p, bytes, len, pr, &duplicate_end))
         return true;
     if (duplicate_end >= 0) { /* D1, P4: the first one may still be on its way to the disk */
@@ -305,13 +340,43 @@ bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struc
         /* It is in the log, but a retry would not be recognised: answer what lets no client retry. */
         return refused(pr, MR_REFUSE_UNKNOWN, MR_MEMORY, "no memory to remember the producer");
     }
-    int64_t end = mr_log_end(p->log).v;
-    if (!p->config.durable) {
-        raise_high(p);
-        return true;
+    return await(p, pr);
+}
+
+bool mr_partition_mark(struct mr_partition *p, const struct mr_marker *marker, int64_t producer_id,
+                       int16_t epoch, struct mr_produce *pr)
+{
+    mr_ns now = mr_wall(p->world);
+    struct mr_batch_header h = {.producer_id = producer_id};
+    struct mr_buf bytes = {0};
+    struct mr_err err = {0};
+    mr_offset base = {0};
+    begin(pr);
+    pr->acks = -1;
+    if (p->broken)
+        return refuse_broken(pr);
+    enum mr_refusal r = mr_producers_end_check(&p->producers, producer_id, epoch, marker->coordinator_epoch);
+    if (r)
+        return refused(pr, r, MR_FENCED, mr_refusal_text(r));
+    mr_code rc = MR_MEMORY;
+    if (mr_producers_reserve(&p->producers, &h, now / 1000000) && mr_txn_log_reserve(&p->txns))
+        rc = mr_marker_build(&bytes, marker, producer_id, epoch, now / 1000000, &err);
+    if (rc == MR_OK) {
+        if (p->config.log_append_time)
+            stamp(bytes.p, bytes.len, now / 1000000);
+        rc = mr_log_append(p->log, bytes.p, bytes.len, 0, now, &base, &err);
     }
-    want_sync(p);
-    return settle_or_wait(p, pr, end);
+    if (rc == MR_OK) {
+        rc = mr_batch_header_read((struct mr_slice){bytes.p, bytes.len}, &h, NULL);
+        mr_assert(rc == MR_OK && h.base_offset == base.v);
+        bool noted = mr_partition_note(p, &h, marker, now / 1000000);
+        mr_assert(noted); /* it was reserved */
+    }
+    mr_buf_fini(&bytes);
+    if (rc)
+        return refused(pr, MR_REFUSE_STORAGE, rc, rc == MR_MEMORY ? "no memory for a marker" : err.text);
+    pr->base_offset = base.v;
+    return await(p, pr);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -323,6 +388,10 @@ int64_t mr_partition_start(const struct mr_partition *p)
 int64_t mr_partition_high(const struct mr_partition *p)
 {
     return p->high;
+}
+int64_t mr_partition_stable(const struct mr_partition *p)
+{
+    return p->stable;
 }
 int64_t mr_partition_end(const struct mr_partition *p)
 {
@@ -338,18 +407,19 @@ static enum mr_refusal refusal_of(mr_code rc)
     return rc == MR_RANGE ? MR_REFUSE_OFFSET_OUT_OF_RANGE : MR_REFUSE_STORAGE;
 }
 
-enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t max_bytes,
-                                  struct mr_log_view *view, struct mr_err *err)
+enum mr_refusal mr_partition_find_below(struct mr_partition *p, int64_t offset, int64_t below,
+                                        size_t max_bytes, struct mr_log_view *view, struct mr_err *err)
 {
+    mr_assert(below <= p->high); /* P2 */
     *view = (struct mr_log_view){0};
     if (offset < mr_log_start(p->log).v || offset > mr_log_end(p->log).v) {
         (void)mr_fail(err, MR_RANGE, "offset %lld is outside of %lld to %lld", (long long)offset,
                       (long long)mr_log_start(p->log).v, (long long)mr_log_end(p->log).v);
         return MR_REFUSE_OFFSET_OUT_OF_RANGE;
     }
-    if (offset >= p->high)
-        return MR_REFUSE_NONE; /* P2 */
-    mr_code rc = mr_log_find(p->log, (mr_offset){offset}, (mr_offset){p->high}, max_bytes, view, err);
+    if (offset >= below)
+        return MR_REFUSE_NONE;
+    mr_code rc = mr_log_find(p->log, (mr_offset){offset}, (mr_offset){below}, max_bytes, view, err);
     if (rc == MR_END) {
         *view = (struct mr_log_view){0};
         return MR_REFUSE_NONE;
@@ -357,16 +427,34 @@ enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t
     return rc ? refusal_of(rc) : MR_REFUSE_NONE;
 }
 
-enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int64_t *offset,
-                                  int64_t *found_timestamp, struct mr_err *err)
+enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t max_bytes,
+                                  struct mr_log_view *view, struct mr_err *err)
 {
+    return mr_partition_find_below(p, offset, p->high, max_bytes, view, err);
+}
+
+size_t mr_partition_aborted(const struct mr_partition *p, int64_t from, int64_t below,
+                            struct mr_txn_aborted *out, size_t room)
+{
+    return mr_txn_log_aborted(&p->txns, from, below, out, room);
+}
+
+bool mr_partition_producer_next(const struct mr_partition *p, size_t *i, struct mr_producer_view *out)
+{
+    return mr_producers_next(&p->producers, i, out);
+}
+
+enum mr_refusal mr_partition_list_below(struct mr_partition *p, int64_t timestamp, int64_t below,
+                                        int64_t *offset, int64_t *found_timestamp, struct mr_err *err)
+{
+    mr_assert(below <= p->high); /* P2 */
     enum { LATEST = -1, EARLIEST = -2, MAX_TIMESTAMP = -3, EARLIEST_LOCAL = -4, LAST_TIERED = -5 };
     mr_offset at = {-1};
     mr_code rc = MR_OK;
     *found_timestamp = -1;
     switch (timestamp) {
     case LATEST:
-        *offset = p->high;
+        *offset = below;
         return MR_REFUSE_NONE;
     case EARLIEST:
     case EARLIEST_LOCAL:
@@ -388,12 +476,18 @@ enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int
     }
     if (rc && rc != MR_END)
         return refusal_of(rc);
-    if (rc == MR_END || at.v >= p->high) { /* P2 */
+    if (rc == MR_END || at.v >= below) {
         at.v = -1;
         *found_timestamp = -1;
     }
     *offset = at.v;
     return MR_REFUSE_NONE;
+}
+
+enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int64_t *offset,
+                                  int64_t *found_timestamp, struct mr_err *err)
+{
+    return mr_partition_list_below(p, timestamp, p->high, offset, found_timestamp, err);
 }
 
 enum mr_refusal mr_partition_trim(struct mr_partition *p, int64_t offset, int64_t *start, struct mr_err *err)
@@ -407,116 +501,29 @@ enum mr_refusal mr_partition_trim(struct mr_partition *p, int64_t offset, int64_
         return MR_REFUSE_OFFSET_OUT_OF_RANGE;
     }
     mr_code rc = offset > mr_log_start(p->log).v ? mr_log_trim(p->log, (mr_offset){offset}, err) : MR_OK;
+    mr_txn_log_trim(&p->txns, mr_log_start(p->log).v);
+    raise_stable(p);
     partition_check(p);
     *start = mr_log_start(p->log).v;
     return rc ? refusal_of(rc) : MR_REFUSE_NONE;
 }
 
-/* ------------------------------------------------------------------ producers on disk */
-
-static bool snapshot_path(const struct mr_partition *p, char out[PATH_BYTES])
-{
-    int n = snprintf(out, PATH_BYTES, "%s/producers", p->dir);
-    return n > 0 && n < PATH_BYTES;
-}
-
-static mr_code snapshot_save(struct mr_partition *p, struct mr_err *err)
-{
-    char path[PATH_BYTES];
-    struct mr_buf bytes = {0};
-    int64_t at = mr_log_end(p->log).v;
-    if (at == p->snapshot_at || !snapshot_path(p, path))
-        return MR_OK;
-    mr_code rc = mr_producers_save(&p->producers, at, &bytes)
-                     ? mr_file_replace(p->world, path, (struct mr_slice){bytes.p, bytes.len}, err)
-                     : mr_fail(err, MR_MEMORY, "no memory for the producer snapshot '%s'", path);
-    if (rc == MR_OK)
-        p->snapshot_at = at;
-    mr_buf_fini(&bytes);
-    return rc;
-}
-
-/* A snapshot from a future that was lost with the power is worth nothing. */
-static void snapshot_load(struct mr_partition *p)
-{
-    char path[PATH_BYTES];
-    struct mr_heap_arena arena;
-    struct mr_slice bytes;
-    struct mr_err err;
-    int64_t at = -1;
-    if (!snapshot_path(p, path))
-        return;
-    mr_heap_arena_init(&arena, 64 << 10, 0, SNAPSHOT_BYTES_MAX + (1 << 20));
-    mr_code rc = mr_file_slurp(p->world, path, SNAPSHOT_BYTES_MAX, &arena.arena, &bytes, &err);
-    if (rc == MR_OK)
-        rc = mr_producers_load(&p->producers, bytes, &at, &err);
-    if (rc == MR_OK && at > mr_log_end(p->log).v)
-        rc = MR_CORRUPT;
-    mr_heap_arena_fini(&arena);
-    if (rc == MR_OK) {
-        p->snapshot_at = at;
-        return;
-    }
-    mr_producers_fini(&p->producers);
-    mr_producers_init(&p->producers);
-    if (rc != MR_NOTFOUND)
-        (void)mr_unlink(p->world, path, NULL); /* the log has all of it: rebuilt by the scan */
-}
-
-/* Calls note for each batch header in one stretch of a segment. */
-static mr_code scan_view(struct mr_partition *p, const struct mr_log_view *view, int64_t *next,
-                         struct mr_err *err)
-{
-    char head[MR_BATCH_HEADER];
-    for (size_t done = 0; done < view->len;) {
-        size_t got = 0;
-        struct mr_batch_header h;
-        mr_code rc = mr_file_read(view->file, head, MR_BATCH_HEADER, view->at + (int64_t)done, &got, err);
-        if (rc)
-            return rc;
-        if (got < MR_BATCH_HEADER)
-            return mr_fail(err, MR_CORRUPT, "batch header at byte %lld is cut short",
-                           (long long)view->at + (long long)done);
-        /* The log knows the batch to be whole, and only its header is looked at: so claim all of it. */
-        rc = mr_batch_header_read((struct mr_slice){head, view->len - done}, &h, err);
-        if (rc == MR_END)
-            rc = mr_fail(err, MR_CORRUPT, "batch at byte %lld goes beyond its segment",
-                         (long long)view->at + (long long)done);
-        if (rc)
-            return rc;
-        if (h.base_offset >= *next) {
-            if (!mr_producers_note(&p->producers, &h, h.max_timestamp))
-                return mr_fail(err, MR_MEMORY, "no memory to rebuild the producers");
-            *next = h.base_offset + h.last_offset_delta + 1;
-        }
-        done += (size_t)h.length + 12;
-    }
-    return MR_OK;
-}
-
-static mr_code rebuild(struct mr_partition *p, struct mr_err *err)
-{
-    int64_t next = p->snapshot_at, start = mr_log_start(p->log).v, end = mr_log_end(p->log).v;
-    if (next < start)
-        next = start;
-    while (next < end) {
-        struct mr_log_view view;
-        int64_t before = next;
-        mr_code rc = mr_log_find(p->log, (mr_offset){next}, (mr_offset){end}, SCAN_STEP, &view, err);
-        if (rc == MR_END)
-            break;
-        if (rc == MR_OK)
-            rc = scan_view(p, &view, &next, err);
-        if (rc)
-            return rc;
-        if (next == before) /* only batches that were known already: cannot be, but must not spin */
-            return mr_fail(err, MR_CORRUPT, "log '%s' does not go on at offset %lld", p->dir,
-                           (long long)next);
-    }
-    return MR_OK;
-}
-
 /* ------------------------------------------------------------------ life */
+
+static void tables_fini(struct mr_partition *p)
+{
+    mr_producers_fini(&p->producers);
+    mr_txn_log_fini(&p->txns);
+}
+
+/* The limit is kept when batches are checked; the log's own lets markers through in any case. */
+static struct mr_log_config log_config(const struct mr_partition_config *config)
+{
+    struct mr_log_config log = config->log;
+    if (log.max_batch_bytes < BATCH_MIN)
+        log.max_batch_bytes = BATCH_MIN;
+    return log;
+}
 
 mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
                           struct mr_partition **out, struct mr_err *err)
@@ -543,18 +550,21 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     (void)snprintf(p->dir, sizeof p->dir, "%s", dir);
     mr_producers_init(&p->producers);
 
-    mr_code rc = mr_log_open(w, dir, &config->log, &p->log, &story);
+    struct mr_log_config log = log_config(config);
+    mr_code rc = mr_log_open(w, dir, &log, &p->log, &story);
     if (rc == MR_OK || (rc == MR_CORRUPT && p->log)) {
         struct mr_err scan = {0};
         if (rc == MR_OK)
             mr_err_clear(&story); /* what was tried on the way is no story */
-        snapshot_load(p);
-        mr_code damage = rebuild(p, &scan);
+        mr_partition_snapshot_load(p);
+        mr_code damage = mr_partition_rebuild(p, &scan);
         if (damage && rc == MR_OK)
             story = scan;
         p->high = config->durable ? mr_log_synced(p->log).v : mr_log_end(p->log).v;
         if (p->high < mr_log_start(p->log).v)
             p->high = p->lent = mr_log_start(p->log).v;
+        mr_txn_log_trim(&p->txns, mr_log_start(p->log).v);
+        raise_stable(p);
         partition_check(p);
         if (config->durable && p->high < mr_log_end(p->log).v)
             want_sync(p);
@@ -565,7 +575,7 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     }
     if (err)
         *err = story;
-    mr_producers_fini(&p->producers);
+    tables_fini(p);
     mr_free(p->ticket);
     mr_free(p);
     return rc;
@@ -600,22 +610,22 @@ void mr_partition_close(struct mr_partition *p)
     bool broken = p->broken;
     leave(p);
     if (!broken)
-        (void)snapshot_save(p, NULL); /* without it the next start scans: slower, not wrong */
+        (void)mr_partition_snapshot_save(p, NULL); /* without it the next start scans: slower, not wrong */
     mr_log_close(p->log);
-    mr_producers_fini(&p->producers);
+    tables_fini(p);
     mr_free(p);
 }
 
 mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err)
 {
-    char path[PATH_BYTES];
+    char path[MR_PARTITION_PATH_BYTES];
     leave(p);
-    bool have = snapshot_path(p, path);
+    bool have = mr_partition_snapshot_path(p, path);
     mr_code rc = have ? mr_unlink(p->world, path, err) : MR_OK;
     if (rc == MR_NOTFOUND)
         rc = MR_OK;
     mr_code removed = mr_log_remove(p->log, err);
-    mr_producers_fini(&p->producers);
+    tables_fini(p);
     mr_free(p);
     return removed ? removed : rc;
 }
@@ -625,7 +635,8 @@ void mr_partition_configure(struct mr_partition *p, const struct mr_partition_co
     if (config->durable && !p->config.durable)
         p->lent = p->high;
     p->config = *config;
-    mr_log_configure(p->log, &config->log);
+    struct mr_log_config log = log_config(config);
+    mr_log_configure(p->log, &log);
     if (!config->durable)
         raise_high(p);
     else if (mr_log_synced(p->log).v < mr_log_end(p->log).v)
@@ -641,11 +652,13 @@ void mr_partition_tick(struct mr_partition *p, struct mr_err *err)
     mr_code rc = mr_log_retain(p->log, now, err);
     if (mr_log_start(p->log).v > p->high)
         p->high = p->lent = mr_log_start(p->log).v;
+    mr_txn_log_trim(&p->txns, mr_log_start(p->log).v);
+    raise_stable(p);
     partition_check(p);
     mr_producers_expire(&p->producers, now / 1000000);
     if (rc == MR_OK && mr_log_synced(p->log).v < mr_log_end(p->log).v)
         want_sync(p); /* page-cache topics: bounds what a crash makes us scan */
-    if (rc == MR_OK && mr_producers_count(&p->producers) &&
+    if (rc == MR_OK && (mr_producers_count(&p->producers) || p->txns.aborted_count) &&
         mr_log_end(p->log).v - p->snapshot_at > SNAPSHOT_EVERY)
-        (void)snapshot_save(p, err);
+        (void)mr_partition_snapshot_save(p, err);
 }

@@ -3,19 +3,23 @@
  * A single-threaded machine over its world.
  *
  * Words.  *high watermark*: one past the last record that readers see. A topic is *durable* when it promises
- *         fsync (the default), else it lives by the page cache.
+ *         fsync (the default), else it lives by the page cache. *Last stable offset*: below it, all that
+ *         belongs to a transaction is decided (txn_log.h).
  *
  * Laws (partition_check asserts them after every change):
  *   P1  start <= high watermark <= end, and the high watermark never goes back
  *   P2  of a durable topic readers see only what is synced: nothing that losing power could take back
  *   P3  a produce with acks -1 is answered well only when the high watermark has passed it
  *   P4  a batch of an idempotent producer is appended at most once
+ *   P5  start <= last stable offset <= high watermark, and the last stable offset never goes back
+ *   P6  a transaction opens only with a batch that its coordinator has agreed to (`verified`)
  */
 #ifndef MR_BROKER_PARTITION_H
 #define MR_BROKER_PARTITION_H
 
 #include "broker/producer.h"
 #include "broker/refusal.h"
+#include "broker/txn_log.h"
 #include "log/log.h"
 
 enum {
@@ -33,8 +37,10 @@ struct mr_partition_config {
  * until done or mr_partition_forget. */
 struct mr_produce {
     /* in */
-    int16_t acks; /* -1, 0, 1 */
-    bool trusted; /* made by this process: several batches allowed, records are not walked again */
+    int16_t acks;       /* -1, 0, 1 */
+    bool trusted;       /* made by this process: several batches allowed, records are not walked again */
+    bool transactional; /* it came with a transactional id: its batches may belong to a transaction */
+    bool verified;      /* its coordinator knows the transaction and this partition in it (P6) */
     void (*done)(struct mr_produce *pr); /* never from inside of mr_partition_produce */
     void *arg;
     /* out */
@@ -52,6 +58,7 @@ struct mr_produce {
 /* Somebody who wants to know when there is more to read. The caller's memory. */
 struct mr_parked {
     int64_t offset;                      /* wake when the high watermark is above; not below it when parked */
+    bool stable;                         /* the same of the last stable offset instead */
     bool gone;                           /* out: the partition is closing; do not park again */
     void (*wake)(struct mr_parked *who); /* no longer parked by then; may park again */
     void *arg;
@@ -79,11 +86,18 @@ void mr_partition_configure(struct mr_partition *p, const struct mr_partition_co
 bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr);
 void mr_partition_forget(struct mr_produce *pr); /* done will not be called; idle is fine */
 
+/* Appends a marker: the producer's transaction here, if it has one open, is decided. Like
+ * mr_partition_produce with acks -1. Refusals: PRODUCER_EPOCH, COORDINATOR_FENCED (somebody newer was here),
+ * STORAGE. A marker that says again what was said does no harm. */
+bool mr_partition_mark(struct mr_partition *p, const struct mr_marker *marker, int64_t producer_id,
+                       int16_t epoch, struct mr_produce *pr);
+
 void mr_partition_park(struct mr_partition *p, struct mr_parked *who);
 void mr_partition_unpark(struct mr_parked *who); /* not parked is fine */
 
 int64_t mr_partition_start(const struct mr_partition *p);
-int64_t mr_partition_high(const struct mr_partition *p); /* high watermark */
+int64_t mr_partition_high(const struct mr_partition *p);   /* high watermark */
+int64_t mr_partition_stable(const struct mr_partition *p); /* last stable offset */
 int64_t mr_partition_end(const struct mr_partition *p);
 int64_t mr_partition_bytes(const struct mr_partition *p);
 
@@ -91,10 +105,22 @@ int64_t mr_partition_bytes(const struct mr_partition *p);
  * batch otherwise, however large. */
 enum mr_refusal mr_partition_find(struct mr_partition *p, int64_t offset, size_t max_bytes,
                                   struct mr_log_view *view, struct mr_err *err);
+/* The same below `below`, which is at most the high watermark: such as the last stable offset. */
+enum mr_refusal mr_partition_find_below(struct mr_partition *p, int64_t offset, int64_t below,
+                                        size_t max_bytes, struct mr_log_view *view, struct mr_err *err);
+/* One past the last record in a view that this partition has just given. Reads every batch header in it. */
+mr_code mr_partition_view_end(const struct mr_log_view *view, int64_t *end, struct mr_err *err);
+/* Aborted transactions with records in [from, below): see mr_txn_log_aborted. */
+size_t mr_partition_aborted(const struct mr_partition *p, int64_t from, int64_t below,
+                            struct mr_txn_aborted *out, size_t room);
+bool mr_partition_producer_next(const struct mr_partition *p, size_t *i, struct mr_producer_view *out);
 /* Kafka's special timestamps (-1 latest, -2 earliest, -3 largest timestamp, -4 earliest local) or ms. None:
  * *offset -1. MR_REFUSE_VERSION: a special timestamp that is not served. */
 enum mr_refusal mr_partition_list(struct mr_partition *p, int64_t timestamp, int64_t *offset,
                                   int64_t *found_timestamp, struct mr_err *err);
+/* The same as readers see it who see what is below `below`. */
+enum mr_refusal mr_partition_list_below(struct mr_partition *p, int64_t timestamp, int64_t below,
+                                        int64_t *offset, int64_t *found_timestamp, struct mr_err *err);
 /* Drops what lies before `offset`; -1: all that readers see. *start is where the log begins then. */
 enum mr_refusal mr_partition_trim(struct mr_partition *p, int64_t offset, int64_t *start, struct mr_err *err);
 /* Retention, age of segments, producers that fell silent, and a snapshot of the rest now and then. */

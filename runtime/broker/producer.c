@@ -14,8 +14,10 @@ struct remembered {
 struct producer {
     int64_t id;
     int64_t heard_ms;
-    int16_t epoch;
-    uint8_t count; /* of batch, newest last */
+    int64_t open;              /* first offset of the open transaction; -1 none */
+    int32_t coordinator_epoch; /* of the last marker; -1 none */
+    int16_t epoch;             /* -1: only reserved, nothing is known yet */
+    uint8_t count;             /* of batch, newest last */
     struct remembered batch[MR_PRODUCER_BATCHES];
 };
 
@@ -51,10 +53,14 @@ enum mr_refusal mr_producers_check(const struct mr_producers *t, const struct mr
     if (h->producer_id < 0)
         return MR_REFUSE_NONE;
     const struct producer *p = mr_map_get(&t->map, key_of(&h->producer_id));
-    if (!p)
+    if (!p || p->epoch < 0)
         return MR_REFUSE_NONE; /* D2: nothing is known; its state may have expired */
     if (h->producer_epoch < p->epoch)
         return MR_REFUSE_PRODUCER_EPOCH; /* D3 */
+    if (p->open >= 0 && (!(h->attributes & MR_BATCH_TRANSACTIONAL) || h->producer_epoch != p->epoch))
+        return MR_REFUSE_TXN_STATE; /* D4 */
+    if (h->base_sequence < 0)
+        return MR_REFUSE_NONE; /* made by this process: never sent twice */
     if (h->producer_epoch > p->epoch || p->count == 0)
         return h->base_sequence == 0 ? MR_REFUSE_NONE : MR_REFUSE_SEQUENCE;
     int32_t last = sequence_plus(h->base_sequence, h->last_offset_delta);
@@ -78,8 +84,8 @@ static void forget_oldest(struct mr_producers *t)
     const struct producer *oldest = NULL;
     for (size_t i = 0; mr_map_next(&t->map, &i, &key, &value);) {
         const struct producer *p = value;
-        if (!oldest || p->heard_ms < oldest->heard_ms)
-            oldest = p;
+        if (p->open < 0 && (!oldest || p->heard_ms < oldest->heard_ms))
+            oldest = p; /* D4 */
     }
     if (oldest) {
         int64_t id = oldest->id;
@@ -87,28 +93,47 @@ static void forget_oldest(struct mr_producers *t)
     }
 }
 
+/* Finds or makes; NULL: no memory. */
+static struct producer *producer_of(struct mr_producers *t, int64_t id, int64_t now_ms)
+{
+    struct producer *p = mr_map_get(&t->map, key_of(&id));
+    if (p)
+        return p;
+    if (t->map.count >= MR_PRODUCERS_MAX)
+        forget_oldest(t);
+    p = mr_alloc(sizeof *p);
+    if (!p)
+        return NULL;
+    *p = (struct producer){.id = id, .heard_ms = now_ms, .open = -1, .coordinator_epoch = -1, .epoch = -1};
+    if (!mr_map_put(&t->map, key_of(&id), p, NULL)) {
+        mr_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+bool mr_producers_reserve(struct mr_producers *t, const struct mr_batch_header *h, int64_t now_ms)
+{
+    return h->producer_id < 0 || producer_of(t, h->producer_id, now_ms) != NULL;
+}
+
 bool mr_producers_note(struct mr_producers *t, const struct mr_batch_header *h, int64_t now_ms)
 {
-    if (h->producer_id < 0 || h->base_sequence < 0)
+    bool transactional = (h->attributes & MR_BATCH_TRANSACTIONAL) != 0;
+    if (h->producer_id < 0 || (h->base_sequence < 0 && !transactional))
         return true;
-    struct producer *p = mr_map_get(&t->map, key_of(&h->producer_id));
-    if (!p) {
-        if (t->map.count >= MR_PRODUCERS_MAX)
-            forget_oldest(t);
-        p = mr_alloc(sizeof *p);
-        if (!p)
-            return false;
-        p->id = h->producer_id;
-        p->epoch = h->producer_epoch;
-        if (!mr_map_put(&t->map, key_of(&h->producer_id), p, NULL)) {
-            mr_free(p);
-            return false;
-        }
-    }
+    struct producer *p = producer_of(t, h->producer_id, now_ms);
+    if (!p)
+        return false;
     if (h->producer_epoch != p->epoch) {
         p->epoch = h->producer_epoch;
         p->count = 0;
     }
+    p->heard_ms = now_ms;
+    if (transactional && p->open < 0)
+        p->open = h->base_offset;
+    if (h->base_sequence < 0)
+        return true;
     if (p->count == MR_PRODUCER_BATCHES) {
         memmove(p->batch, p->batch + 1, (MR_PRODUCER_BATCHES - 1) * sizeof p->batch[0]);
         p->count--;
@@ -119,9 +144,66 @@ bool mr_producers_note(struct mr_producers *t, const struct mr_batch_header *h, 
         .base = h->base_offset,
         .end = h->base_offset + h->last_offset_delta + 1,
     };
+    return true;
+}
+
+/* ------------------------------------------------------------------ transactions */
+
+int64_t mr_producers_open(const struct mr_producers *t, int64_t id)
+{
+    const struct producer *p = mr_map_get(&t->map, key_of(&id));
+    return p ? p->open : -1;
+}
+
+enum mr_refusal mr_producers_end_check(const struct mr_producers *t, int64_t id, int16_t epoch,
+                                       int32_t coordinator_epoch)
+{
+    const struct producer *p = mr_map_get(&t->map, key_of(&id));
+    if (!p)
+        return MR_REFUSE_NONE;
+    if (epoch < p->epoch)
+        return MR_REFUSE_PRODUCER_EPOCH;
+    return coordinator_epoch < p->coordinator_epoch ? MR_REFUSE_COORDINATOR_FENCED : MR_REFUSE_NONE;
+}
+
+bool mr_producers_end(struct mr_producers *t, const struct mr_batch_header *h, int32_t coordinator_epoch,
+                      int64_t now_ms)
+{
+    struct producer *p = producer_of(t, h->producer_id, now_ms);
+    if (!p)
+        return false;
+    if (h->producer_epoch != p->epoch) {
+        p->epoch = h->producer_epoch;
+        p->count = 0;
+    }
+    p->open = -1;
+    p->coordinator_epoch = coordinator_epoch;
     p->heard_ms = now_ms;
     return true;
 }
+
+bool mr_producers_next(const struct mr_producers *t, size_t *i, struct mr_producer_view *out)
+{
+    struct mr_slice key;
+    void *value;
+    while (mr_map_next(&t->map, i, &key, &value)) {
+        const struct producer *p = value;
+        if (p->epoch < 0)
+            continue;
+        *out = (struct mr_producer_view){
+            .id = p->id,
+            .heard_ms = p->heard_ms,
+            .open = p->open,
+            .last_sequence = p->count ? p->batch[p->count - 1].last : -1,
+            .coordinator_epoch = p->coordinator_epoch,
+            .epoch = p->epoch,
+        };
+        return true;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ forgetting, snapshots */
 
 void mr_producers_expire(struct mr_producers *t, int64_t now_ms)
 {
@@ -129,16 +211,16 @@ void mr_producers_expire(struct mr_producers *t, int64_t now_ms)
     void *value;
     for (size_t i = 0; mr_map_next(&t->map, &i, &key, &value);) {
         const struct producer *p = value;
-        if (now_ms - p->heard_ms > MR_PRODUCER_SILENT_MS) {
+        if (p->open < 0 && now_ms - p->heard_ms > MR_PRODUCER_SILENT_MS) { /* D4 */
             int64_t id = p->id;
             mr_free(mr_map_remove(&t->map, key_of(&id)));
         }
     }
 }
 
-/* A snapshot: "MRPRODU1", crc32c of the rest, count, at; then each producer as fixed fields. The machine's
+/* A snapshot: "MRPRODU2", crc32c of the rest, count, at; then each producer as fixed fields. The machine's
  * own byte order (it never leaves the machine), which the magic shows. */
-static const uint64_t MAGIC = 0x3155444f5250524dULL;
+static const uint64_t MAGIC = 0x3255444f5250524dULL;
 
 struct head {
     uint64_t magic;

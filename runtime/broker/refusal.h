@@ -17,6 +17,7 @@
     X(MR_REFUSE_NOT_COORDINATOR, 16, "not the coordinator of this group")                                    \
     X(MR_REFUSE_INVALID_TOPIC, 17, "topic name not valid")                                                   \
     X(MR_REFUSE_LIST_TOO_LARGE, 18, "batch larger than a segment")                                           \
+    X(MR_REFUSE_NOT_ENOUGH_REPLICAS, 19, "not ready to take this; try again")                                \
     X(MR_REFUSE_INVALID_ACKS, 21, "acks must be -1, 0 or 1")                                                 \
     X(MR_REFUSE_ILLEGAL_GENERATION, 22, "not the present generation of the group")                           \
     X(MR_REFUSE_INCONSISTENT_PROTOCOL, 23, "protocols do not fit those of the group")                        \
@@ -36,7 +37,13 @@
     X(MR_REFUSE_POLICY, 44, "not allowed by a limit of this node")                                           \
     X(MR_REFUSE_SEQUENCE, 45, "producer sequence out of order")                                              \
     X(MR_REFUSE_PRODUCER_EPOCH, 47, "producer epoch is old")                                                 \
+    X(MR_REFUSE_TXN_STATE, 48, "transaction is not in a state for this")                                     \
+    X(MR_REFUSE_PRODUCER_MAPPING, 49, "producer id does not belong to that transactional id")                \
+    X(MR_REFUSE_TXN_TIMEOUT, 50, "transaction timeout is 0 or larger than transaction.max.timeout.ms")       \
+    X(MR_REFUSE_CONCURRENT_TXNS, 51, "another transaction of this producer is being completed; try again")   \
+    X(MR_REFUSE_COORDINATOR_FENCED, 52, "a newer coordinator has taken over")                                \
     X(MR_REFUSE_TXN_ID, 53, "transactional ids are not served by this node")                                 \
+    X(MR_REFUSE_NOT_ATTEMPTED, 55, "not attempted: another partition of the request was refused")            \
     X(MR_REFUSE_STORAGE, 56, "storage failed")                                                               \
     X(MR_REFUSE_NON_EMPTY_GROUP, 68, "group has members")                                                    \
     X(MR_REFUSE_GROUP_NOT_FOUND, 69, "no such group")                                                        \
@@ -49,7 +56,10 @@
     X(MR_REFUSE_FENCED_INSTANCE, 82, "another member has taken this instance id")                            \
     X(MR_REFUSE_GROUP_SUBSCRIBED, 86, "group is subscribed to the topic")                                    \
     X(MR_REFUSE_INVALID_RECORD, 87, "record not valid")                                                      \
-    X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")
+    X(MR_REFUSE_PRODUCER_FENCED, 90, "a newer producer has taken over this transactional id")                \
+    X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")                                              \
+    X(MR_REFUSE_TXN_ID_NOT_FOUND, 105, "no such transactional id")                                           \
+    X(MR_REFUSE_TXN_ABORTABLE, 120, "transaction cannot go on; abort it")
 
 enum mr_refusal {
 #define MR_REFUSAL_(name, number, text) name = number,
