@@ -8,6 +8,8 @@
 #include "broker/group.h"
 #include "wire/message.h"
 
+#include <stdlib.h>
+
 enum { CLIENTS_MAX = 256, ID_BYTES = 128, ASSIGNED_BYTES = 4096 };
 
 struct site;
@@ -47,6 +49,8 @@ static inline void site_tell(void *arg, enum mr_level level, const char *text)
     struct site *s = arg;
     (void)level;
     assert_true(mr_buf_printf(&s->told, "%s\n", text));
+    if (getenv("MR_TELL"))
+        print_message("%s\n", text);
 }
 
 __attribute__((format(printf, 2, 3))) static inline void say(struct site *s, const char *format, ...)

@@ -868,6 +868,7 @@ static void look_at(struct history *h, struct client *c)
         if (c->generation < h->heard)
             fail_msg("%s was told of generation %d after somebody was told of %d", c->name, c->generation,
                      h->heard);
+        c->leader[strlen(c->leader) - 36] = '\0'; /* a static one may have been replaced: by its name */
         if (c->generation > h->heard)
             (void)snprintf(h->leader, sizeof h->leader, "%s", c->leader);
         assert_string_equal(c->leader, h->leader); /* one leader a generation */
@@ -932,6 +933,9 @@ static void random_story(uint64_t seed)
     struct client *c[6];
     struct history h = {0};
     s->quiet = true;
+    site_close(s);
+    s->config.expiry_ms = 0; /* an empty group that is forgotten begins again with generation 1 */
+    site_open(s);
     mr_sim_faults(s->mill.world)->sync_ms_max = 10;
     for (int i = 0; i < 6; i++) {
         c[i] = client(s, names[i]);
@@ -963,6 +967,7 @@ static void random_story(uint64_t seed)
             join(c[i]);
     }
     after(s, 9000); /* shorter than a session */
+    assert_int_equal(s->told.len, 0); /* nothing went wrong */
     for (int i = 0; i < 6; i++) {
         assert_false(c[i]->joining);
         look_at(&h, c[i]);
@@ -981,7 +986,8 @@ static void random_story(uint64_t seed)
 static void whatever_clients_do_generations_grow_and_have_one_leader(void **state)
 {
     (void)state;
-    for (uint64_t seed = mr_seed_start(); seed < mr_seed_end(60); seed++)
+    uint64_t end = mr_seed_end(60);
+    for (uint64_t seed = mr_seed_start(); seed < end; seed++)
         random_story(seed);
 }
 
