@@ -285,6 +285,9 @@ static mr_code take_batches(struct mr_groups_load *l, struct mr_slice bytes, str
         mr_code rc = mr_record_walk_begin(&walk, bytes, &l->inflated, READ_BYTES_MAX, err);
         if (rc)
             return rc;
+        size_t whole = (size_t)walk.head.length + 12;
+        if (!mr_batch_crc_ok((struct mr_slice){bytes.p, whole}))
+            return mr_fail(err, MR_CORRUPT, "the checksum of the batch there differs");
         /* Markers of transactions are no records; offsets within transactions are not served yet. */
         bool ours = !(walk.head.attributes & (MR_BATCH_CONTROL | MR_BATCH_TRANSACTIONAL));
         while (ours && (rc = mr_record_walk_next(&walk, &r, err)) == MR_OK)
@@ -293,7 +296,6 @@ static mr_code take_batches(struct mr_groups_load *l, struct mr_slice bytes, str
         if (rc && rc != MR_END)
             return rc;
         l->at = walk.head.base_offset + walk.head.last_offset_delta + 1;
-        size_t whole = (size_t)walk.head.length + 12;
         bytes.p += whole;
         bytes.len -= whole;
     }

@@ -966,7 +966,7 @@ static void random_story(uint64_t seed)
         if (c[i]->refusal == MR_REFUSE_MEMBER_ID_REQUIRED && !c[i]->joining)
             join(c[i]);
     }
-    after(s, 9000); /* shorter than a session */
+    after(s, 9000);                   /* shorter than a session */
     assert_int_equal(s->told.len, 0); /* nothing went wrong */
     for (int i = 0; i < 6; i++) {
         assert_false(c[i]->joining);
