@@ -91,14 +91,14 @@ static mr_code gather(struct mr_pipeline *l, struct mr_buf *b, struct mr_err *er
     return MR_OK;
 }
 
-mr_code mr_checkpoint_store(struct mr_pipeline *l, struct mr_err *err)
+/* What a checkpoint says, once the outputs have made durable what it speaks of. */
+static mr_code prepare(struct mr_pipeline *l, struct mr_buf *b, struct mr_err *err)
 {
-    struct mr_buf b = {0};
     mr_code rc = MR_OK;
     int64_t ends = l->n.out + l->n.dropped + l->n.dead + l->n.replaced + l->n.in_flight;
     mr_assert(l->n.in + l->n.made == ends); /* A2 */
     if (l->checkpoint_path)
-        rc = gather(l, &b, err);
+        rc = gather(l, b, err);
     for (uint32_t i = 0; rc == MR_OK && i < l->conf->to_count; i++) {
         struct mr_part *p = &l->outputs[i].part;
         if (!p->c->flush || !p->open)
@@ -107,13 +107,63 @@ mr_code mr_checkpoint_store(struct mr_pipeline *l, struct mr_err *err)
         if (rc != MR_OK)
             mr_wrap(err, "cannot flush '%s'", p->host.label);
     }
+    return rc;
+}
+
+static void stored(struct mr_pipeline *l)
+{
+    atomic_store_explicit(&l->n.acked_at, mr_now(l->env.world), memory_order_relaxed);
+}
+
+mr_code mr_checkpoint_store(struct mr_pipeline *l, struct mr_err *err)
+{
+    struct mr_buf b = {0};
+    mr_assert(!l->storing);
+    mr_code rc = prepare(l, &b, err);
     if (rc == MR_OK && l->checkpoint_path)
         rc = mr_file_replace(l->env.world, l->checkpoint_path, (struct mr_slice){b.p, b.len}, err);
     mr_buf_fini(&b);
     if (rc == MR_OK) {
         l->dirty = false;
-        atomic_store_explicit(&l->n.acked_at, mr_now(l->env.world), memory_order_relaxed);
+        stored(l);
     }
+    return rc;
+}
+
+static void on_stored(void *arg, mr_code rc, int sys)
+{
+    struct mr_pipeline *l = arg;
+    struct mr_err err;
+    mr_err_clear(&err);
+    l->storing = NULL;
+    l->calls_out--;
+    if (rc == MR_OK)
+        stored(l);
+    else {
+        l->dirty = true;
+        (void)mr_fail(&err, rc, "cannot replace '%s': %s", l->checkpoint_path,
+                      sys ? strerror(sys) : mr_code_text(rc));
+    }
+    mr_pipeline_stored(l, rc, &err);
+}
+
+mr_code mr_checkpoint_begin(struct mr_pipeline *l, struct mr_err *err)
+{
+    struct mr_buf b = {0};
+    mr_assert(!l->storing);
+    mr_code rc = prepare(l, &b, err);
+    if (rc == MR_OK) {
+        l->dirty = false;
+        if (l->checkpoint_path) {
+            l->calls_out++;
+            l->storing = mr_file_replace_later(l->env.world, l->checkpoint_path,
+                                               (struct mr_slice){b.p, b.len}, on_stored, l);
+            rc = MR_PENDING;
+        } else {
+            stored(l);
+        }
+    }
+    mr_buf_fini(&b);
     return rc;
 }
 

@@ -201,6 +201,7 @@ struct mr_pipeline {
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
     uint32_t checkpoints; /* stored, up to MR_CHECKPOINTS_EARLY */
+    struct mr_replacing *storing; /* a checkpoint on its way to the disk; NULL: none */
     bool last_waits;      /* the last checkpoint failed and is tried again */
     char *checkpoint_path;
     struct mr_buf foreign;           /* stored positions of sources that are not in the plan now: kept */
@@ -215,6 +216,8 @@ void mr_pipeline_stop(struct mr_pipeline *l, bool force);
 void mr_pipeline_free(struct mr_pipeline *l); /* ended, or never started */
 void mr_pipeline_feeders_changed(struct mr_pipeline *l);
 void mr_pipeline_counts(const struct mr_pipeline *l, struct mr_run_counts *out, mr_ms now);
+/* A checkpoint has ended, well or not. */
+void mr_pipeline_stored(struct mr_pipeline *l, mr_code rc, const struct mr_err *err);
 /* Something may have become possible: reading, draining, ending. */
 void mr_pipeline_poke(struct mr_pipeline *l);
 /* Ends it with exit code 1; part NULL: of the pipeline as a whole. */
@@ -281,7 +284,10 @@ bool mr_dead_idle(const struct mr_dead *d);
 /* ---------------------------------------------------------------- checkpoint.c */
 mr_code mr_checkpoint_load(struct mr_pipeline *l, struct mr_err *err); /* positions only; before parts open */
 mr_code mr_checkpoint_restore(struct mr_pipeline *l, struct mr_err *err); /* steps; after they opened */
-/* Flushes outputs and stores positions and snapshots. */
+/* Flushes outputs and stores positions and snapshots; waits until they are durable. */
 mr_code mr_checkpoint_store(struct mr_pipeline *l, struct mr_err *err);
+/* The same, but the syncs happen in a worker: MR_PENDING, then mr_pipeline_stored. One at a time (`storing`).
+ */
+mr_code mr_checkpoint_begin(struct mr_pipeline *l, struct mr_err *err);
 
 #endif

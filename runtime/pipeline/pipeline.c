@@ -304,16 +304,8 @@ void mr_pipeline_poke(struct mr_pipeline *l)
 
 /* ---------------------------------------------------------------- checkpoints */
 
-static void checkpoint_due(void *arg)
+void mr_pipeline_stored(struct mr_pipeline *l, mr_code rc, const struct mr_err *err)
 {
-    struct mr_pipeline *l = arg;
-    struct mr_err err;
-    l->checkpoint.fire = NULL;
-    l->last_waits = false;
-    mr_err_clear(&err);
-    if (mr_pipeline_over(l) || !l->dirty)
-        return;
-    mr_code rc = mr_checkpoint_store(l, &err);
     if (rc == MR_OK) {
         if (l->checkpoint_told)
             l->env.log(l->env.arg, MR_INFO, l->conf->name, "checkpoints can be stored again");
@@ -321,12 +313,26 @@ static void checkpoint_due(void *arg)
         l->checkpoints += l->checkpoints < MR_CHECKPOINTS_EARLY;
     } else if (mr_passing(rc)) {
         if (!l->checkpoint_told)
-            l->env.log(l->env.arg, MR_WARN, l->conf->name, err.text);
+            l->env.log(l->env.arg, MR_WARN, l->conf->name, err->text);
         l->checkpoint_told = true;
     } else {
-        mr_pipeline_fail(l, NULL, "cannot store a checkpoint: %s", err.text);
+        mr_pipeline_fail(l, NULL, "cannot store a checkpoint: %s", err->text);
     }
     mr_pipeline_poke(l);
+}
+
+static void checkpoint_due(void *arg)
+{
+    struct mr_pipeline *l = arg;
+    struct mr_err err;
+    l->checkpoint.fire = NULL;
+    l->last_waits = false;
+    mr_err_clear(&err);
+    if (mr_pipeline_over(l) || !l->dirty || l->storing)
+        return; /* when it is stored, a poke looks again */
+    mr_code rc = mr_checkpoint_begin(l, &err);
+    if (rc != MR_PENDING)
+        mr_pipeline_stored(l, rc, &err);
 }
 
 static void checkpoint_later(struct mr_pipeline *l, mr_ms wait)
@@ -441,13 +447,13 @@ static void settle_state(struct mr_pipeline *l)
         l->state = MR_LINE_DRAINING;
         atomic_store_explicit(&l->n.state, MR_RUN_DRAINING, memory_order_relaxed);
     }
-    if (l->state == MR_LINE_DRAINING && nothing_on_its_way(l) && !l->last_waits && finish_steps(l) &&
-        last_checkpoint(l))
+    if (l->state == MR_LINE_DRAINING && !l->storing && nothing_on_its_way(l) && !l->last_waits &&
+        finish_steps(l) && last_checkpoint(l))
         l->state = MR_LINE_CLOSING;
     else if (l->state == MR_LINE_DRAINING && l->dirty)
         checkpoint_later(l, MR_CHECKPOINT_MS);
     if (l->state == MR_LINE_CLOSING) {
-        if (l->exit_code == 1 && l->dirty) { /* what was delivered need not come again */
+        if (l->exit_code == 1 && l->dirty && !l->storing) { /* what was delivered need not come again */
             struct mr_err err;
             l->dirty = false;
             if (mr_checkpoint_store(l, &err) != MR_OK)
@@ -643,6 +649,8 @@ void mr_pipeline_free(struct mr_pipeline *l)
         return;
     mr_timer_stop(l->env.world, &l->checkpoint);
     mr_timer_stop(l->env.world, &l->deadline);
+    if (l->storing)
+        mr_file_replace_forget(l->storing);
     for (uint32_t i = 0; l->outputs && i < l->conf->to_count; i++) {
         mr_part_fini(&l->outputs[i].part);
         mr_output_fini(&l->outputs[i]);

@@ -1,6 +1,8 @@
 /* file.c - whole small files, in terms of any world. */
 #include "world/world.h"
 
+#include "base/mem.h"
+
 enum { PATH_BYTES_MAX = 4096 };
 
 mr_code mr_file_slurp(struct mr_world *w, const char *path, size_t max, struct mr_arena *a,
@@ -60,6 +62,77 @@ mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice by
         return rc;
     }
     return mr_dir_sync(w, parent_of(path, parent), err);
+}
+
+/* begun --file synced--> named --directory synced--> done */
+struct mr_replacing {
+    struct mr_world *world;
+    struct mr_file *file;
+    mr_done_fn done;
+    void *arg;
+    mr_code rc; /* of what failed at once */
+    int sys;
+    char path[PATH_BYTES_MAX], beside[PATH_BYTES_MAX + 4];
+};
+
+static void replaced(void *arg, mr_code rc, int sys)
+{
+    struct mr_replacing *r = arg;
+    if (r->done)
+        r->done(r->arg, rc, sys);
+    mr_free(r);
+}
+
+static void replace_failed(void *arg)
+{
+    struct mr_replacing *r = arg;
+    replaced(r, r->rc, r->sys);
+}
+
+static void replace_synced(void *arg, mr_code rc, int sys)
+{
+    struct mr_replacing *r = arg;
+    struct mr_err err = {.sys = sys};
+    char parent[PATH_BYTES_MAX];
+    mr_file_close(r->file);
+    if (!rc)
+        rc = mr_rename(r->world, r->beside, r->path, &err);
+    if (rc) {
+        struct mr_err ignored; /* only tidiness: the next try truncates it */
+        (void)mr_unlink(r->world, r->beside, &ignored);
+        replaced(r, rc, err.sys);
+        return;
+    }
+    mr_dir_sync_later(r->world, parent_of(r->path, parent), replaced, r);
+}
+
+struct mr_replacing *mr_file_replace_later(struct mr_world *w, const char *path, struct mr_slice bytes,
+                                           mr_done_fn done, void *arg)
+{
+    struct mr_replacing *r = mr_need(sizeof *r);
+    struct mr_err err = {0};
+    *r = (struct mr_replacing){.world = w, .done = done, .arg = arg};
+    int n = snprintf(r->path, sizeof r->path, "%s", path);
+    (void)snprintf(r->beside, sizeof r->beside, "%s.tmp", r->path);
+    r->rc = n < 0 || (size_t)n >= sizeof r->path
+                ? MR_LIMIT
+                : mr_file_open(w, r->beside, MR_FILE_WRITE | MR_FILE_CREATE | MR_FILE_TRUNC, &r->file, &err);
+    if (!r->rc && (r->rc = mr_file_write(r->file, bytes.p, bytes.len, 0, &err)))
+        mr_file_close(r->file);
+    if (r->rc) {
+        r->sys = err.sys;
+        mr_post(w, replace_failed, r);
+        return r;
+    }
+    mr_file_sync_later(r->file, replace_synced, r);
+    return r;
+}
+
+void mr_file_replace_forget(struct mr_replacing *r)
+{
+    r->done = NULL;
+    if (r->rc)
+        mr_free(r); /* its posted call went down with the world */
 }
 
 mr_code mr_mkdir_all(struct mr_world *w, const char *path, struct mr_err *err)

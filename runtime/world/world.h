@@ -194,6 +194,13 @@ static inline mr_code mr_dir_list(struct mr_world *w, const char *path,
 mr_code mr_file_slurp(struct mr_world *w, const char *path, size_t max, struct mr_arena *a,
                       struct mr_slice *out, struct mr_err *err);
 mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice bytes, struct mr_err *err);
+/* The same without waiting: the syncs happen in a worker. bytes [borrow] for the call; done(arg, rc, errno)
+ * comes as an event, also for what fails at once. One at a time for a path, and no mr_file_replace of it
+ * meanwhile. The answer is good for mr_file_replace_forget, until done. */
+struct mr_replacing;
+struct mr_replacing *mr_file_replace_later(struct mr_world *w, const char *path, struct mr_slice bytes,
+                                           mr_done_fn done, void *arg);
+void mr_file_replace_forget(struct mr_replacing *r); /* in a world that went down: done will not be called */
 mr_code mr_mkdir_all(struct mr_world *w, const char *path, struct mr_err *err); /* makes parents too */
 
 #endif
