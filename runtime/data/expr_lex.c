@@ -293,7 +293,8 @@ static bool read_sign(struct mr_xlexer *x)
     x->ch = *x->p;
     if (!strchr("+-*/%^#<>(){}[];:,.&|~", x->ch) || x->ch == '\0') {
         if (x->ch > ' ' && x->ch < 0x7f)
-            return mr_xlex_fail(x, x->at, "'%c' has no meaning here", x->ch);
+            return mr_xlex_fail(x, x->at, "'%c' has no meaning here%s", x->ch,
+                                x->ch == '?' ? ": 'a ? b : c' is written 'a and b or c'" : "");
         return mr_xlex_fail(x, x->at, "the byte 0x%02x has no meaning here", (unsigned char)x->ch);
     }
     x->token = T_CHAR;

@@ -13,10 +13,30 @@ static bool never(const struct mr_node *n)
     return is_text(n, "false") || is_text(n, "nil");
 }
 
+/* sum(e.bytes): a window takes paths, and `e.` belongs to expressions. */
+static void aggregates(struct mr_plan *p, const struct mr_config_component *c)
+{
+    const struct mr_node *of = c->options ? mr_node_get(c->options, "compute") : NULL;
+    if (!c->component || strcmp(c->component->name, "window") != 0 || !of)
+        return;
+    for (const struct mr_node *n = of->first; n; n = n->next) {
+        const char *at =
+            n->kind == MR_NODE_SCALAR && n->text.len ? memmem(n->text.p, n->text.len, "(e.", 3) : NULL;
+        uint32_t before = p->diags->count;
+        if (!at)
+            continue;
+        mr_diag_node(p->diags, n, (uint32_t)(at + 1 - n->text.p),
+                     "'e.' is for expressions; write the path alone", "'%.*s' looks inside of a field e",
+                     MR_SLICE_ARG(n->text));
+        mr_plan_as_warning(p, before);
+    }
+}
+
 static void steps(struct mr_plan *p, const struct mr_config_pipeline *line)
 {
     for (uint32_t i = 0; i < line->step_count; i++) {
         const struct mr_config_component *c = &line->steps[i];
+        aggregates(p, c);
         uint32_t before = p->diags->count;
         if (never(c->when)) {
             mr_diag_node(p->diags, c->when, 0, NULL, "this step is never reached: its 'if' is always false");

@@ -481,9 +481,10 @@ void mr_pipeline_stop(struct mr_pipeline *l, bool force)
     if (force) {
         if (!nothing_on_its_way(l)) {
             char text[160];
-            (void)snprintf(text, sizeof text,
-                           "stopped with %lld events on their way; they are read again next time",
-                           (long long)l->n.in_flight);
+            (void)snprintf(
+                text, sizeof text,
+                "stopped with %lld event%s on the way; what the source still has is read again next time",
+                (long long)l->n.in_flight, l->n.in_flight == 1 ? "" : "s");
             l->env.log(l->env.arg, MR_WARN, l->conf->name, text);
             l->exit_code = 3;
         }

@@ -88,7 +88,10 @@ static bool next(struct reader *r, yaml_event_t *e)
     else if (strncmp(problem, "mapping values", 14) == 0)
         mr_diag_node(r->diags, &at, 0, "quote the whole value ('...') when a ': ' belongs to it",
                      "not YAML: a second ': ' in one line");
-    else if (p->context)
+    else if (p->context && strstr(p->context, "quoted scalar") && strstr(problem, "end of stream")) {
+        at = place(r, p->context_mark, p->context_mark);
+        mr_diag_node(r->diags, &at, 0, "end it with the same quote", "not YAML: a quote that is not closed");
+    } else if (p->context)
         mr_diag_node(r->diags, &at, 0, NULL, "not YAML: %s, %s (from line %zu)", problem, p->context,
                      p->context_mark.line + 1);
     else

@@ -338,6 +338,29 @@ static bool read_enum(struct filler *f, const struct mr_option *o, const struct 
     return false;
 }
 
+/* `e.` belongs to expressions. A path that begins so is right only where events have a field e: a warning. */
+static void warn_of_e(struct filler *f, const struct mr_option *o, const struct mr_node *n,
+                      struct mr_slice path, bool key)
+{
+    char note[160];
+    uint32_t before = f->diags->count;
+    if (!n->file || n->secret || path.len < 3 || memcmp(path.p, "e.", 2) != 0)
+        return;
+    int rest = (int)(path.len - 2 < 80 ? path.len - 2 : 80);
+    (void)snprintf(note, sizeof note, "'e.' is for expressions; here write '%.*s'", rest, path.p + 2);
+    if (key)
+        mr_diag_key(f->diags, n, note, "option '%s' of %s: 'e.%.*s' is looked for inside of a field e",
+                    o->name, f->what, rest, path.p + 2);
+    else
+        mr_diag_node(f->diags, n, 0, note, "option '%s' of %s: 'e.%.*s' is looked for inside of a field e",
+                     o->name, f->what, rest, path.p + 2);
+    if (f->diags->count == before) /* beyond MR_DIAGS_MAX: counted as one more */
+        return;
+    f->diags->v[f->diags->count - 1].warning = true;
+    if (f->diags->errors)
+        f->diags->errors--;
+}
+
 static bool is_path(struct filler *f, const struct mr_option *o, const struct mr_node *n,
                     struct mr_slice text, bool key)
 {
@@ -346,6 +369,7 @@ static bool is_path(struct filler *f, const struct mr_option *o, const struct mr
     mr_err_clear(&err);
     if (mr_path_parse(text.p, text.len, &path, &err) == MR_OK) {
         mr_path_free(path);
+        warn_of_e(f, o, n, text, key);
         return true;
     }
     if (key)
@@ -473,6 +497,18 @@ static bool read_template(struct filler *f, const struct mr_option *o, const str
     }
     if (!remember(f, NULL, t))
         return no_room(f, o, n);
+    for (size_t i = 0; i + 4 < text.len; i++) { /* {{ e.x }} */
+        size_t end = i + 2;
+        if (memcmp(text.p + i, "{{", 2) != 0)
+            continue;
+        while (end < text.len && text.p[end] == ' ')
+            end++;
+        i = end;
+        while (end < text.len && !memchr(" |}", text.p[end], 3))
+            end++;
+        warn_of_e(f, o, n, (struct mr_slice){text.p + i, end - i}, false);
+        i = end;
+    }
     memcpy(f->self + o->at, &t, sizeof t);
     return true;
 }
