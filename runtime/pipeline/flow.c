@@ -318,6 +318,9 @@ static void tell_first_dead(struct mr_pipeline *l, const struct mr_config_compon
     if (l->dead_told)
         return;
     l->dead_told = true;
+    size_t label = strlen(conf->label); /* reasons of Lua begin with it */
+    if (reason.len > label + 2 && !memcmp(reason.p, conf->label, label) && !memcmp(reason.p + label, ": ", 2))
+        reason = (struct mr_slice){reason.p + label + 2, reason.len - label - 2};
     (void)snprintf(text, sizeof text, "an event was refused: %.*s; it goes to the topic '%s', as others will",
                    (int)(reason.len < 400 ? reason.len : 400), reason.p ? reason.p : "", l->conf->dead);
     l->env.log(l->env.arg, MR_INFO, conf->label, text);
