@@ -14,6 +14,8 @@
  *                          higher number counts
  *   clean                  the segments as they were at a clean close; gone before anything else
  *                          changes
+ *   compact                how far the log is compacted, and a swap that has begun (swap.c)
+ *   <20 digits>.*.cleaned  what compaction is writing, or what a swap is about to put in place
  */
 #ifndef MR_LOG_INSIDE_H
 #define MR_LOG_INSIDE_H
@@ -33,9 +35,11 @@ enum {
 };
 
 struct batch { /* what the log looks at in a batch's header */
-    int64_t base, max_ts;
-    int64_t size; /* whole, in bytes */
-    int32_t last_delta;
+    int64_t base;
+    int64_t max_ts; /* INT64_MIN: it has no record left */
+    int64_t size;   /* whole, in bytes */
+    int64_t producer;
+    int32_t last_delta, count;
     int16_t attributes;
     uint32_t crc;
 };
@@ -80,6 +84,14 @@ struct point { /* a recovery point */
     int64_t offset, segment, at;
 };
 
+/* What the file `compact` says. */
+struct compacted {
+    int64_t clean;      /* offset below which no key has two records */
+    int64_t gaps_below; /* segments with a smaller base may have gaps between batches */
+    mr_ms horizon;      /* when all tombstones and markers below `clean` may have gone; -1: there are none */
+    int64_t base, upto, size; /* a swap: segments of [base, upto) become one of `size` bytes; base -1: none */
+};
+
 /* Callbacks from workers hold this rather than the log, which may be closed before they come. */
 struct token {
     struct mr_log *log;
@@ -120,6 +132,13 @@ struct mr_log {
     int sync_sys;
     struct point target;
     struct mr_timer soon;
+
+    struct compacted compacted;
+    struct compact *compact; /* NULL: no compaction is running */
+    bool swapping;           /* a swap may be on the disk: sources must stay, and no clean marker */
+    bool compact_again;      /* the last pass had no room for all keys */
+    mr_ns compact_after;     /* wall clock; not before, since the last one failed or found nothing */
+    struct mr_compact_counts counts;
 };
 
 static inline uint32_t get32be(const char *p)
@@ -170,7 +189,9 @@ static inline bool batch_read(const char *p, struct batch *out)
     out->crc = get32be(p + 17);
     out->attributes = (int16_t)(get32be(p + 21) >> 16);
     out->last_delta = (int32_t)get32be(p + 23);
-    out->max_ts = (int64_t)get64be(p + 35);
+    out->producer = (int64_t)get64be(p + 43);
+    out->count = (int32_t)get32be(p + 57);
+    out->max_ts = out->count ? (int64_t)get64be(p + 35) : INT64_MIN;
     return p[16] == 2 && out->size >= MR_LOG_HEADER && out->size <= MR_LOG_BATCH_MAX &&
            out->last_delta >= 0 && out->base >= 0 && out->base <= INT64_MAX - (INT64_C(1) << 32);
 }
@@ -202,6 +223,11 @@ void segment_note_force(struct mr_log *log, struct segment *s, struct indexer *x
                         int64_t at);
 void segment_flush_index(struct mr_log *log, struct segment *s, struct indexer *x);
 void segment_seal(struct mr_log *log, struct segment *s, struct indexer *x); /* last entry: end and max_ts */
+void segment_seal_at(struct mr_log *log, struct segment *s, struct indexer *x, int64_t end);
+static inline bool segment_gaps(const struct mr_log *log, const struct segment *s)
+{
+    return s->base < log->compacted.gaps_below;
+}
 mr_code segment_rebuild(struct mr_log *log, struct segment *s, bool anew, struct mr_err *err);
 int64_t segment_end(const struct mr_log *log, const struct segment *s);
 struct segment *segment_of(struct mr_log *log, int64_t offset);  /* last with base <= offset, NULL: none */
@@ -218,7 +244,9 @@ mr_code segment_max_ts(struct mr_log *log, struct segment *s, struct mr_err *err
 struct walk { /* over the headers of one segment */
     struct segment *s;
     int64_t at, have_at;
-    int64_t expect; /* base offset that the batch at `at` must have; -1: not known. Batches leave no gaps. */
+    /* Base offset that the batch at `at` must have; -1: not known. Only where compaction went may it be
+     * larger. */
+    int64_t expect;
     size_t have;
     char bytes[MR_LOG_WALK];
 };
@@ -239,9 +267,25 @@ mr_code marker_drop(struct mr_log *log, struct mr_err *err);
 void add_damage(struct mr_log *log, struct damage d);
 mr_code refuse_damage(struct mr_log *log, const struct damage *d, struct mr_err *err);
 
+/* compact.c */
+void compact_close(struct mr_log *log); /* gives up; what a swap has begun is for the next open */
+
+/* swap.c */
+enum { MR_LOG_STATE = 64 }; /* bytes of the file `compact` */
+void state_put(const struct compacted *c, char out[MR_LOG_STATE]);
+/* What is known of compaction; finishes a swap that a crash cut short. */
+mr_code swap_open(struct mr_log *log, struct mr_err *err);
+mr_code swap_tidy(struct mr_log *log, struct mr_err *err); /* removes what a crash left of a compaction */
+void cleaned_name(const struct mr_log *log, int64_t base, const char *suffix, char *out, size_t cap);
+mr_code swap_names(struct mr_log *log, int64_t base, struct mr_err *err);
+mr_code swap_unlink(struct mr_log *log, int64_t base, bool with_log, struct mr_err *err);
+
 /* sync.c */
+struct mr_log *give_back(struct token *t); /* NULL: the log is closed */
 void sync_close(struct mr_log *log);
 void log_break(struct mr_log *log, mr_code why);
 mr_code log_roll(struct mr_log *log, mr_ns now, struct mr_err *err);
+/* log.c */
+bool log_roll_due(const struct mr_log *log, const struct segment *active, mr_ns now);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 enum { DIR_MAX = 3900, SEGMENT_MIN = 4096 };
@@ -19,7 +20,13 @@ void mr_log_config_init(struct mr_log_config *c)
                                 .index_interval_bytes = 4096,
                                 .retention_bytes = -1,
                                 .retention_ms = INT64_C(7) * 86400 * 1000,
-                                .max_batch_bytes = (1 << 20) + 12};
+                                .max_batch_bytes = (1 << 20) + 12,
+                                .segment_index_bytes = 10 << 20,
+                                .retain = true,
+                                .max_compaction_lag_ms = INT64_MAX,
+                                .delete_retention_ms = INT64_C(86400) * 1000,
+                                .min_dirty_ratio = 0.5,
+                                .compact_map_bytes = MR_LOG_COMPACT_MAP};
 }
 
 void mr_log_configure(struct mr_log *log, const struct mr_log_config *config)
@@ -106,8 +113,9 @@ void mr_log_close(struct mr_log *log)
     struct mr_err ignored;
     if (!log)
         return;
+    compact_close(log);
     sync_close(log);
-    if (!log->broken && !log->marked && log->synced == log->end) {
+    if (!log->broken && !log->swapping && !log->marked && log->synced == log->end) {
         struct segment *active = active_of(log);
         if (active && log->indexer && !active->suspect) {
             segment_flush_index(log, active, log->indexer);
@@ -116,6 +124,25 @@ void mr_log_close(struct mr_log *log)
         (void)marker_write(log, &ignored); /* without it the next open recovers */
     }
     forget_log(log);
+}
+
+/* ---- rolling by time and by the size of the index */
+
+bool log_roll_due(const struct mr_log *log, const struct segment *active, mr_ns now)
+{
+    const struct mr_log_config *c = &log->config;
+    mr_ms age = now > active->created ? (now - active->created) / 1000000 : 0, most = c->segment_ms;
+    int64_t pending = log->indexer ? log->indexer->count : 0;
+    if (c->segment_index_bytes > 0 && ((int64_t)active->entries + pending + 1) * 8 > c->segment_index_bytes)
+        return true;
+    if (most >= 0 && c->segment_jitter_ms > 0) { /* its own for each segment, so that not all roll at once */
+        mr_ms jitter = c->segment_jitter_ms < most ? c->segment_jitter_ms : most;
+        most -=
+            (mr_ms)(mr_hash64(&active->base, sizeof active->base, strlen(log->dir)) % ((uint64_t)jitter + 1));
+    }
+    if (c->compact && (most < 0 || c->max_compaction_lag_ms < most))
+        most = c->max_compaction_lag_ms; /* what must be compacted must not lie in the active segment */
+    return most >= 0 && now > active->created && age >= most;
 }
 
 /* ---- appending */
@@ -155,10 +182,8 @@ mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leade
         at += (size_t)b.size;
     }
     struct segment *s = active_of(log);
-    if (!s ||
-        (s->size > 0 && (s->size + (int64_t)len > log->config.segment_bytes || end - s->base > INT32_MAX ||
-                         (log->config.segment_ms >= 0 && append_ns - s->created > 0 &&
-                          (append_ns - s->created) / 1000000 >= log->config.segment_ms)))) {
+    if (!s || (s->size > 0 && (s->size + (int64_t)len > log->config.segment_bytes ||
+                               end - s->base > INT32_MAX || log_roll_due(log, s, append_ns)))) {
         if ((rc = log_roll(log, append_ns, err)))
             return rc;
         s = active_of(log);
@@ -237,7 +262,7 @@ static mr_code drop_first(struct mr_log *log, struct mr_err *err)
 /* Only what is synced goes: a segment that a round is waiting for stays. */
 static bool may_drop(const struct mr_log *log)
 {
-    return log->count > 1 && log->seg[1].base <= log->synced;
+    return log->count > 1 && log->seg[1].base <= log->synced && !log->swapping;
 }
 
 static mr_code is_old(struct mr_log *log, struct segment *s, mr_ns now, bool *old, struct mr_err *err)
@@ -260,18 +285,19 @@ mr_code mr_log_retain(struct mr_log *log, mr_ns now, struct mr_err *err)
         return refuse_broken(log, err);
     if (!active)
         return MR_OK;
-    if (log->config.retention_ms >= 0)
+    bool by_time = log->config.retain && log->config.retention_ms >= 0;
+    bool by_size = log->config.retain && log->config.retention_bytes >= 0;
+    if (by_time)
         rc = is_old(log, active, now, &old, err);
-    if (!rc && active->size > 0 &&
-        (old || (log->config.segment_ms >= 0 && now - active->created > 0 &&
-                 (now - active->created) / 1000000 >= log->config.segment_ms)))
+    if (!rc && active->size > 0 && (old || log_roll_due(log, active, now)))
         rc = log_roll(log, now, err);
     while (!rc && may_drop(log)) {
-        old = false;
-        if (log->config.retention_ms >= 0 && (rc = is_old(log, &log->seg[0], now, &old, err)))
+        old = log->seg[1].base <= log->start; /* a trim that came while a swap went on */
+        if (!old && by_time && (rc = is_old(log, &log->seg[0], now, &old, err)))
             return rc;
-        if (!old && !(log->config.retention_bytes >= 0 &&
-                      log->bytes - log->seg[0].size >= log->config.retention_bytes))
+        /* What compaction left empty must not keep what comes after it. */
+        old |= (by_time || by_size) && log->seg[0].size == 0;
+        if (!old && !(by_size && log->bytes - log->seg[0].size >= log->config.retention_bytes))
             break;
         if (!(rc = marker_drop(log, err)))
             rc = drop_first(log, err);
@@ -331,6 +357,7 @@ mr_code mr_log_remove(struct mr_log *log, struct mr_err *err)
     if (!err)
         err = &own;
     (void)snprintf(dir, sizeof dir, "%s", log->dir);
+    compact_close(log);
     log_break(log, MR_CANCELLED); /* no marker for what goes */
     sync_close(log);
     forget_log(log);

@@ -32,6 +32,22 @@ struct mr_log_config {
     int64_t retention_bytes;      /* -1: no limit */
     mr_ms retention_ms;           /* -1: no limit */
     int64_t max_batch_bytes;      /* larger appends are refused with MR_LIMIT; default 1 MiB + 12 */
+    mr_ms segment_jitter_ms;      /* taken from segment_ms, at most; another amount for each segment */
+    int64_t segment_index_bytes; /* roll when the offset index would be larger; default 10 MiB; 0: no limit */
+    bool retain;                 /* retention drops old segments; default true */
+    bool compact;                /* closed segments are compacted by key; default false */
+    mr_ms min_compaction_lag_ms; /* what is younger is not compacted; default 0 */
+    mr_ms max_compaction_lag_ms; /* what is older is compacted whatever the ratio; default: never */
+    mr_ms delete_retention_ms;   /* how long tombstones and markers stay; default a day */
+    double min_dirty_ratio;      /* of bytes not yet compacted to all; default 0.5 */
+    int64_t compact_map_bytes;   /* memory for keys; more keys take more passes; at least 1 KiB */
+};
+enum {
+    MR_LOG_COMPACT_MAP = 16 << 20,      /* bytes for keys: some 390,000 of them a pass */
+    MR_LOG_COMPACT_PRODUCERS = 100000,  /* producer ids that one pass tells apart; more take more passes */
+    MR_LOG_COMPACT_ABORTED = 65536,     /* aborted transactions that one pass takes */
+    MR_LOG_COMPACT_RETRY_MS = 60000,    /* after a failure, or when transactions hold it up */
+    MR_LOG_PRODUCER_KEEP_MS = 86400000, /* the last batch of a producer stays as long, without its records */
 };
 void mr_log_config_init(struct mr_log_config *c); /* the defaults above; retention 7 days, no size limit */
 
@@ -82,6 +98,23 @@ mr_code mr_log_find_max_time(struct mr_log *log, mr_offset *offset, int64_t *tim
 
 mr_code mr_log_retain(struct mr_log *log, mr_ns now,
                       struct mr_err *err); /* drops old segments; roll by time */
+/* One slice of compaction: begins one when it is due, goes on with the one that runs.
+ *   below   nothing at or above it is looked at: records that readers do not see yet
+ *   budget  bytes to read, about; the slice ends with the batch that passes it
+ *   *more   there is work left: call again soon. Syncs of data run in workers, and a call that comes
+ *           meanwhile does nothing; a slice itself waits for the page cache and for names only.
+ * Whoever holds a file of the log goes on reading the bytes that it had.
+ * MR_CORRUPT: a batch is damaged, nothing was changed; MR_NOSPACE, MR_IO: given up, tried again later. */
+mr_code mr_log_compact(struct mr_log *log, mr_offset below, mr_ns now, int64_t budget, bool *more,
+                       struct mr_err *err);
+struct mr_compact_counts {
+    uint64_t passes;        /* that came to their end */
+    uint64_t removed;       /* records */
+    uint64_t read, written; /* bytes */
+};
+const struct mr_compact_counts *mr_log_compact_counts(const struct mr_log *log);
+int64_t mr_log_clean(const struct mr_log *log); /* offset below which no key has two records */
+
 mr_code mr_log_trim(struct mr_log *log, mr_offset start, struct mr_err *err); /* DeleteRecords */
 mr_code mr_log_remove(struct mr_log *log, struct mr_err *err); /* closes and deletes everything */
 

@@ -52,7 +52,7 @@ static mr_code locate(struct mr_log *log, int64_t want, struct walk *w, struct b
             walk_on(w, b);
         if (rc != MR_END)
             return rc;
-        if (want >= s->base && want < segment_end(log, s))
+        if (want >= s->base && want < segment_end(log, s) && !segment_gaps(log, s))
             return mr_fail(err, MR_CORRUPT,
                            "'%s/%020lld.log' ends at byte %lld, before offset %lld: restore it", log->dir,
                            (long long)s->base, (long long)s->size, (long long)want);
@@ -155,20 +155,22 @@ mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *t
     if ((rc = mr_file_read(v.file, to, v.len, v.at, got, err)))
         return rc;
     const char *p = to;
+    struct segment *of = segment_of(log, want.v);
+    bool gaps = of && segment_gaps(log, of);
     int64_t expect = -1;
     for (size_t at = 0; at < v.len;) { /* L3: what does not check is not given out */
         struct batch b;
         if (*got - at < MR_LOG_HEADER || !batch_read(p + at, &b) || b.size > (int64_t)(*got - at) ||
-            !batch_crc_ok(p + at, &b) || (expect >= 0 ? b.base != expect : b.base > want.v)) {
+            !batch_crc_ok(p + at, &b) ||
+            (expect >= 0 ? b.base < expect || (b.base > expect && !gaps) : b.base > want.v && !gaps)) {
             if (at > 0) { /* what is good first; the next read meets the damage */
                 *got = at;
                 return MR_OK;
             }
             *got = 0;
-            struct segment *s = segment_of(log, want.v);
             return mr_fail(err, MR_CORRUPT,
                            "'%s/%020lld.log' is damaged at byte %lld: the checksum of the batch differs",
-                           log->dir, (long long)(s ? s->base : 0), (long long)v.at);
+                           log->dir, (long long)(of ? of->base : 0), (long long)v.at);
         }
         expect = batch_end(&b);
         at += (size_t)b.size;
@@ -185,7 +187,8 @@ static mr_code search_batch(struct mr_log *log, struct walk *w, const struct bat
     struct mr_record r;
     struct mr_buf scratch = {0};
     size_t got;
-    if (b->attributes & 8) { /* all records have the time of the append */
+    if ((b->attributes & 8) && b->count &&
+        !segment_gaps(log, w->s)) { /* all records have the time of the append */
         *offset = b->base > from ? b->base : from;
         *timestamp = b->max_ts;
         return MR_OK;

@@ -431,7 +431,7 @@ static mr_code scan_segment(struct scan *c, int64_t at, int64_t *offset, bool *c
         int is = batch_at(c, at, &b, &bytes, err);
         if (is < 0)
             return err->code;
-        if (is && b.base == *offset) {
+        if (is && (b.base == *offset || (b.base > *offset && segment_gaps(log, c->s)))) {
             mr_code rc = mr_file_write(c->s->log, bytes, (size_t)b.size, at, err);
             if (rc)
                 return rc;
@@ -527,6 +527,8 @@ static mr_code take_segments(struct mr_log *log, struct point p, bool known, boo
     for (; i < count && !rc; i++) {
         struct segment *s = &log->seg[i];
         int64_t cut;
+        if (i > 0 && s->base > offset && segment_gaps(log, &s[-1]))
+            offset = s->base;               /* compaction took the last batches of the one before */
         if (s->base != offset && at == 0) { /* Y2 */
             rc = drop_after(log, i, err);
             *changed = true;
@@ -564,8 +566,8 @@ mr_code recover(struct mr_log *log, struct mr_err *err)
 {
     struct point p = {0, -1, 0}, q = p;
     bool fits, known, changed = false;
-    mr_code rc = marker_read(log, &fits, &q, err);
-    if (rc)
+    mr_code rc = swap_open(log, err); /* first: it changes what there is */
+    if (rc || (rc = marker_read(log, &fits, &q, err)))
         return rc;
     if (fits) {
         log->synced = log->end;
@@ -574,7 +576,8 @@ mr_code recover(struct mr_log *log, struct mr_err *err)
         log->recovered = true;
         return MR_OK;
     }
-    if ((rc = slots_open(log, &p, &known, err)) || (rc = list_segments(log, err)))
+    if ((rc = swap_tidy(log, err)) || (rc = slots_open(log, &p, &known, err)) ||
+        (rc = list_segments(log, err)))
         return rc;
     bool fresh = !known;
     log->durable_start = log->start;

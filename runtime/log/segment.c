@@ -248,9 +248,14 @@ void segment_note(struct mr_log *log, struct segment *s, struct indexer *x, cons
 /* The timeindex of a sealed segment ends with one entry more: the largest timestamp of all, and the end. */
 void segment_seal(struct mr_log *log, struct segment *s, struct indexer *x)
 {
+    segment_seal_at(log, s, x, segment_end(log, s));
+}
+
+void segment_seal_at(struct mr_log *log, struct segment *s, struct indexer *x, int64_t end)
+{
     char seal[TIME_ENTRY];
     struct mr_err ignored;
-    int64_t rel = segment_end(log, s) - s->base;
+    int64_t rel = end - s->base;
     segment_flush_index(log, s, x);
     s->max_ts = x->max_ts;
     s->max_known = true;
@@ -283,7 +288,8 @@ mr_code walk_peek(struct mr_log *log, struct walk *w, struct batch *out, struct 
     if (w->at + MR_LOG_HEADER <= w->have_at + (int64_t)w->have &&
         batch_read(w->bytes + (w->at - w->have_at), out) && out->base >= w->s->base &&
         w->at + out->size <= w->s->size && batch_end(out) <= segment_end(log, w->s) &&
-        (w->expect < 0 || out->base == w->expect)) /* the CRC does not cover the base offset */
+        (w->expect < 0 || out->base == w->expect || /* the CRC does not cover the base offset */
+         (out->base > w->expect && segment_gaps(log, w->s))))
         return MR_OK;
     log_name(log, w->s, ".log", path, sizeof path);
     return mr_fail(err, MR_CORRUPT, "'%s' is damaged at byte %lld: no batch begins there", path,
@@ -346,7 +352,7 @@ static bool leads_to(struct mr_log *log, struct segment *s, uint32_t rel, uint32
     struct mr_err ignored;
     if (pos == 0)
         return rel == 0;
-    return walk_peek(log, &w, &b, &ignored) == MR_OK;
+    return walk_peek(log, &w, &b, &ignored) == MR_OK && b.base == s->base + rel;
 }
 
 mr_code segment_floor(struct mr_log *log, struct segment *s, int64_t offset, int64_t *at, struct mr_err *err)

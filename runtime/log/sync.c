@@ -29,7 +29,7 @@ void log_break(struct mr_log *log, mr_code why)
     log->broken_why = why;
 }
 
-static struct mr_log *give_back(struct token *t)
+struct mr_log *give_back(struct token *t)
 {
     struct mr_log *log = t->log;
     if (--t->owners == 0)

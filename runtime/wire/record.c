@@ -253,7 +253,8 @@ static inline bool add(struct mr_record_build *b, int32_t offset_delta, const st
     mr_assert(offset_delta > b->last_delta);
     if (body->key.len > MR_BUF_MAX || body->value.len > MR_BUF_MAX || b->count == INT32_MAX)
         return false;
-    int64_t first = b->count == 0 ? body->timestamp : b->first_timestamp;
+    bool set = b->count > 0 || (b->attributes & MR_BATCH_HORIZON); /* the first timestamp */
+    int64_t first = set ? b->first_timestamp : body->timestamp;
     uint64_t time = mr_zigzag((int64_t)((uint64_t)body->timestamp - (uint64_t)first));
     uint64_t delta = mr_zigzag(offset_delta);
     size_t size = 1 + mr_uvarint_size(time) + mr_uvarint_size(delta) +
@@ -276,7 +277,8 @@ static inline bool add(struct mr_record_build *b, int32_t offset_delta, const st
     uint8_t *p = (uint8_t *)out->p + out->len;
     if (b->count == 0) {
         p += MR_BATCH_HEADER;
-        b->first_timestamp = b->max_timestamp = body->timestamp;
+        b->first_timestamp = first;
+        b->max_timestamp = body->timestamp;
     }
     p = mr_uvarint_put(p, mr_zigzag((int64_t)size));
     *p++ = 0; /* attributes */

@@ -44,6 +44,7 @@ enum {
     MR_BATCH_APPEND_TIME = 1 << 3, /* every record has the batch's max_timestamp */
     MR_BATCH_TRANSACTIONAL = 1 << 4,
     MR_BATCH_CONTROL = 1 << 5, /* a transaction marker, not data */
+    MR_BATCH_HORIZON = 1 << 6, /* first_timestamp says when its tombstones or its marker may go */
 };
 
 /* Reads the header. MR_END: fewer bytes than a whole batch (not an error while streaming). MR_CORRUPT:
@@ -83,7 +84,8 @@ struct mr_record_build {
     int64_t first_timestamp, max_timestamp;
     int32_t count;
     int32_t last_delta; /* offset of the last record, relative to the base */
-    int16_t attributes; /* set after begin: MR_BATCH_TRANSACTIONAL, MR_BATCH_CONTROL */
+    int16_t attributes; /* set after begin: MR_BATCH_TRANSACTIONAL, MR_BATCH_CONTROL, and with
+                         * MR_BATCH_HORIZON first_timestamp as well, to what it is to be */
 };
 void mr_record_build_begin(struct mr_record_build *b, struct mr_buf *out);
 bool mr_record_build_add(struct mr_record_build *b, int64_t timestamp_ms,
