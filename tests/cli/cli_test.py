@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """cli_test.py - the command line as a person meets it: mistakes, help, exit codes, Ctrl-C once and twice."""
 import json
+import fcntl
 import os
 import re
 import signal
+import struct
 import socket
 import subprocess
+import termios
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'e2e'))
@@ -148,6 +151,7 @@ def forced():
         p = subprocess.Popen([MILLRACE, 'run', '--data', 'd2', 'big.yaml'], cwd=d, stdout=hold, stderr=open(d + '/stderr.txt', 'w'))
         try:
             until(lambda: 'data in' in said(d), 20)
+            until(lambda: struct.unpack('i', fcntl.ioctl(hold, termios.FIONREAD, b'\0' * 4))[0] > 60000, 20)  # it is stuck
             p.send_signal(signal.SIGINT)
             ok('the first Ctrl-C drains', until(lambda: 'draining' in said(d), 20), said(d))
             p.send_signal(signal.SIGINT)
