@@ -67,7 +67,8 @@ void mr_cli_node_error(const struct mr_err *err); /* of mr_node_open; with the w
 /* Memory and descriptors as a server wants them. Before any thread starts. */
 void mr_cli_settle_process(void);
 
-/* Holds SIGINT and SIGTERM back until mr_real_signal is there to take them, so that an early one still drains. */
+/* Holds SIGINT and SIGTERM back until mr_real_signal is there to take them, so that an early one still
+ * drains. */
 void mr_cli_hold_signals(void);
 
 #endif

@@ -82,7 +82,8 @@ void mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
                                         const struct mr_uuid *id, bool by_id, enum mr_refusal *why);
-const char *mr_request_peer(const struct mr_request *r); /* "127.0.0.1:4711"; "" when the connection is gone */
+const char *
+mr_request_peer(const struct mr_request *r); /* "127.0.0.1:4711"; "" when the connection is gone */
 struct mr_slice mr_request_text(struct mr_request *r, const char *text); /* [arena] copy; p NULL: no memory */
 
 struct mr_kafka {

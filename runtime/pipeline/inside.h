@@ -200,9 +200,9 @@ struct mr_pipeline {
     /* checkpoint */
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
-    uint32_t checkpoints; /* stored, up to MR_CHECKPOINTS_EARLY */
+    uint32_t checkpoints;         /* stored, up to MR_CHECKPOINTS_EARLY */
     struct mr_replacing *storing; /* a checkpoint on its way to the disk; NULL: none */
-    bool last_waits;      /* the last checkpoint failed and is tried again */
+    bool last_waits;              /* the last checkpoint failed and is tried again */
     char *checkpoint_path;
     struct mr_buf foreign;           /* stored positions of sources that are not in the plan now: kept */
     bool conditional, unconditional; /* outputs with if/else; outputs without */
