@@ -2,6 +2,9 @@
 #include "pipeline/config_inside.h"
 
 #include "base/map.h"
+#include "plugin/option.h"
+
+#include <fnmatch.h>
 
 static bool is_text(const struct mr_node *n, const char *text)
 {
@@ -149,6 +152,45 @@ static void topics(struct mr_plan *p, const struct mr_config_component *v, uint3
     }
 }
 
+enum { STARS_MAX = 4 }; /* fnmatch's time grows with each of them; a pattern with more is not looked at */
+
+static bool few_stars(struct mr_slice pattern)
+{
+    int stars = 0;
+    for (size_t i = 0; i < pattern.len; i++)
+        stars += pattern.p[i] == '*';
+    return stars <= STARS_MAX;
+}
+
+/* A pipeline that reads the file it writes never comes to an end. */
+static void own_files(struct mr_plan *p, const struct mr_config_pipeline *line, const struct mr_node *path)
+{
+    char name[1024];
+    if (path->text.len >= sizeof name || path->secret)
+        return;
+    (void)snprintf(name, sizeof name, "%.*s", MR_SLICE_ARG(path->text));
+    for (uint32_t i = 0; i < line->from_count; i++) {
+        const struct mr_config_component *c = &line->from[i];
+        if (!c->component || !c->options || strcmp(c->component->name, "file") != 0 ||
+            mr_options_node(c->component->options, c->options, "exclude")) /* it may leave ours out */
+            continue;
+        const struct mr_node *of = mr_options_node(c->component->options, c->options, "paths");
+        const struct mr_node *one = of && of->kind == MR_NODE_LIST ? of->first : of;
+        for (; one; one = of->kind == MR_NODE_LIST ? one->next : NULL) {
+            uint32_t before = p->diags->count;
+            if (one->kind != MR_NODE_SCALAR || one->secret || !few_stars(one->text) ||
+                fnmatch(mr_plan_text(p, one->text), name, FNM_PATHNAME | FNM_PERIOD) != 0)
+                continue;
+            mr_diag_node(p->diags, path, 0,
+                         "write elsewhere, or leave the file out with the source's 'exclude'",
+                         "'%s' is also read by this pipeline ('%.*s'): it would never come to an end", name,
+                         MR_SLICE_ARG(one->text));
+            mr_plan_as_warning(p, before);
+            return;
+        }
+    }
+}
+
 /* Files that two outputs would write at once. */
 static void files(struct mr_plan *p, const struct mr_config_pipeline *line, struct mr_map *seen)
 {
@@ -159,6 +201,7 @@ static void files(struct mr_plan *p, const struct mr_config_pipeline *line, stru
         const struct mr_node *n = mr_plan_option(c, "path");
         if (!n)
             continue;
+        own_files(p, line, n);
         const struct mr_config_component *twin = mr_map_get(seen, n->text);
         if (twin)
             mr_diag_node(p->diags, n, 0,

@@ -70,6 +70,8 @@ FILES = (  # the whole file, line, what the answer must hold
     ('pipelines:\n  a: { from: stdin, to: { file: "out/{{ e.host }}" } }\n', 2, "?write 'host'"),
     ('pipelines:\n  a: { from: stdin, to: { stdout: {}, retry: 3 } }\n', 2, 'write { max: 10, backoff: 100ms }'),
     ('pipelines:\n  a: { from: stdin, to: { stdout: {}, if: e.a } }\n', 2, "?'else: true'"),
+    ('pipelines:\n  a: { from: { file: "*.log" }, to: { file: b.log } }\n', 2, '?write elsewhere'),
+    ('pipelines:\n  a: { from: { file: { paths: [ x, logs/* ] } }, to: { file: { path: logs/y } } }\n', 2, '?write elsewhere'),
     ('pipelines:\n  a: { from: stdout, to: stdin }\n', 2, "it goes under 'to'"),
     ('pipelines:\n  a: { from: { file: "${MR_IS_NOT_SET}" }, to: stdout }\n', 2, '${MR_IS_NOT_SET:-value}'),
     ('pipelines:\n  a:\n    from:\n      file:\n      paths: [ x ]\n    to: stdout\n', 5, 'indented below its component'),
