@@ -103,7 +103,7 @@ static struct progress push(int fd, struct mr_part *parts, size_t at, size_t cou
                 for (size_t left = (size_t)n; p.at < k; p.at++) {
                     struct mr_slice *s = &parts[p.at].bytes;
                     size_t take = left < s->len ? left : s->len;
-                    s->p += take;
+                    s->p = take ? s->p + take : s->p; /* an empty part may have no address */
                     s->len -= take;
                     left -= take;
                     if (s->len)
