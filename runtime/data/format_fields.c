@@ -530,6 +530,30 @@ static mr_code time_field_read_option(struct mr_time_field *t, const struct mr_v
     return MR_OK;
 }
 
+/* A format without conversions, or with one that nobody knows, would refuse every text. */
+static mr_code time_format_check(struct mr_slice format, struct mr_err *err)
+{
+    char known[] = "%Y", text[64];
+    bool any = false;
+    for (size_t i = 0; i < format.len; i++) {
+        if (format.p[i] != '%')
+            continue;
+        known[1] = ++i < format.len ? format.p[i] : ' ';
+        if (mr_time_print(0, known, 2, text, sizeof text) < 0)
+            return mr_fail(
+                err, MR_BADCONF,
+                "'time': '%%%c' in its format is unknown; use %%Y %%m %%d %%H %%M %%S %%b %%z and such",
+                known[1]);
+        any = any || known[1] != '%';
+    }
+    return any ? MR_OK
+               : mr_fail(
+                     err, MR_BADCONF,
+                     "'time': its format '%.*s' is neither rfc3339, unix or unix_ms nor has it a conversion "
+                     "such as %%Y",
+                     MR_SLICE_ARG(format));
+}
+
 mr_code mr_time_field_open(struct mr_time_field *t, const struct mr_value *option, struct mr_err *err)
 {
     *t = (struct mr_time_field){.has_year = true};
@@ -540,6 +564,10 @@ mr_code mr_time_field_open(struct mr_time_field *t, const struct mr_value *optio
     if (!rc && offset.len && !mr_offset_parse(offset, &t->offset))
         rc = mr_fail(err, MR_BADCONF, "'%.*s' is no offset from UTC; write it like +02:00",
                      MR_SLICE_ARG(offset));
+    bool named = mr_slice_eq(format, MR_SLICE("rfc3339")) || mr_slice_eq(format, MR_SLICE("unix")) ||
+                 mr_slice_eq(format, MR_SLICE("unix_ms"));
+    if (!rc && !named)
+        rc = time_format_check(format, err);
     if (rc) {
         if (err)
             err->option = "time";
