@@ -46,12 +46,6 @@ struct mr_kafka_conn {
 static void conn_close(struct mr_kafka_conn *c);
 static void flush(struct mr_kafka_conn *c);
 
-static uint32_t be32(const char *p)
-{
-    const unsigned char *b = (const unsigned char *)p;
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 /* ------------------------------------------------------------------ requests */
 
 static struct mr_request *request_new(struct mr_kafka_conn *c) /* NULL: no memory */
@@ -203,6 +197,12 @@ void *mr_request_take(struct mr_request *r, size_t count, size_t size)
 struct mr_slice mr_request_text(struct mr_request *r, const char *text)
 {
     return mr_slice_copy(&r->arena.arena, mr_slice_of(text));
+}
+
+mr_ms mr_request_until(const struct mr_request *r, int64_t ms)
+{
+    ms = ms < 0 ? 0 : ms > MR_KAFKA_WAIT_MS_MAX ? MR_KAFKA_WAIT_MS_MAX : ms;
+    return mr_now(mr_request_node(r)->world) + ms;
 }
 
 const char *mr_request_peer(const struct mr_request *r)
@@ -377,7 +377,7 @@ static const char *guess(const char *size)
 /* K2. false: the connection is doomed. */
 static bool frame_size(struct mr_kafka_conn *c, const char *size, size_t *out)
 {
-    int32_t n = (int32_t)be32(size);
+    int32_t n = (int32_t)mr_kafka_be32(size);
     size_t max = c->kafka->node->config.frame_bytes_max;
     if (n > 0 && (size_t)n <= max) {
         *out = (size_t)n;
@@ -635,9 +635,11 @@ mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertis
     if (!k)
         return mr_fail(err, MR_MEMORY, "no memory for the listener");
     k->node = n;
+    mr_fetch_sessions_init(&k->sessions, n->world, MR_FETCH_SESSIONS_MAX, MR_FETCH_PARTS_MAX);
     if ((rc = mr_net_listen(n->world, at.host, at.port, on_accept, k, &k->listener, err)) ||
         (rc = advertised(k, &at, advertise, err))) {
         mr_listener_close(k->listener);
+        mr_fetch_sessions_fini(&k->sessions);
         mr_free(k);
         return rc;
     }
@@ -705,6 +707,7 @@ void mr_kafka_free(struct mr_kafka *k)
         mr_buf_fini(&r->out);
         mr_free(r);
     }
+    mr_fetch_sessions_fini(&k->sessions);
     mr_free(k->receive);
     mr_free(k);
 }

@@ -7,6 +7,7 @@
 #define MR_NODE_KAFKA_H
 
 #include "base/arena.h"
+#include "node/fetch_session.h"
 #include "node/node_inside.h"
 #include "wire/message.h"
 
@@ -76,6 +77,9 @@ void *mr_request_take(struct mr_request *r, size_t count, size_t size);
 /* Reads the body; false: it was garbage and the connection is closed. */
 bool mr_request_read(struct mr_request *r, void *message);
 
+/* When a client that asked to wait for `ms` must have its answer: MR_KAFKA_WAIT_MS_MAX at most. */
+mr_ms mr_request_until(const struct mr_request *r, int64_t ms);
+
 /* The next hole of the answer is filled from there. r->files has room for it. */
 void mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 
@@ -97,6 +101,7 @@ struct mr_kafka {
     uint32_t kept_count;
     struct mr_timer sweep;
     bool draining;
+    struct mr_fetch_sessions sessions;
     char *receive; /* MR_KAFKA_RECEIVE_BYTES, made with the first connection */
     char host[256];
     int port;
@@ -105,6 +110,19 @@ struct mr_kafka {
 static inline struct mr_node *mr_request_node(const struct mr_request *r)
 {
     return r->kafka->node;
+}
+
+/* The epoch that a client believes in. Ours is always the same: one node, one leader for ever. */
+enum { MR_KAFKA_LEADER_EPOCH = 0 };
+static inline enum mr_refusal mr_kafka_check_epoch(int32_t theirs)
+{
+    return theirs > MR_KAFKA_LEADER_EPOCH ? MR_REFUSE_LEADER_EPOCH_UNKNOWN : MR_REFUSE_NONE;
+}
+
+static inline uint32_t mr_kafka_be32(const char *p)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
 /* --- handlers, a file each */

@@ -349,8 +349,8 @@ void mr_kafka_init_producer_id(struct mr_request *r)
 /* Produce is advertised from 0: older librdkafka takes a higher one for a broker without compression. */
 static const struct mr_handler handlers[] = {
     {0, 3, 13, 0, mr_kafka_produce},
-    {1, 4, 17, 4, mr_kafka_fetch},
-    {2, 1, 10, 1, mr_kafka_list_offsets},
+    {1, 4, 18, 4, mr_kafka_fetch},
+    {2, 1, 11, 1, mr_kafka_list_offsets},
     {3, 0, 13, 0, mr_kafka_metadata},
     {8, 2, 10, 2, mr_kafka_offset_commit},
     {9, 1, 10, 1, mr_kafka_offset_fetch},

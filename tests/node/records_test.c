@@ -211,6 +211,27 @@ static void offsets_are_listed_by_time_and_by_kafkas_special_times(void **state)
         assert_int_equal(offset, rows[i].offset);
     }
     assert_int_equal(list(fd, "t", -3, 6, &offset), 35); /* not in that version */
+    for (int64_t time = -6; time <= -5; time++) {        /* nothing lies elsewhere */
+        assert_int_equal(list(fd, "t", time, time == -6 ? 10 : 8, &offset), 35);
+        assert_int_equal(list(fd, "t", time, time == -6 ? 11 : 9, &offset), 0);
+        assert_int_equal(offset, -1);
+    }
+    assert_int_equal(list(fd, "t", -7, 11, &offset), 35);
+    struct answer a;
+    struct mr_list_offsets_request in;
+    struct mr_list_offsets_request_partition p[3] = {{.current_leader_epoch = -1, .timestamp = -1},
+                                                     {.partition_index = 5, .timestamp = -1},
+                                                     {.current_leader_epoch = -1, .timestamp = -2}};
+    struct mr_list_offsets_request_topic t = {.name = MR_SLICE("t"), .partitions_count = 3, .partitions = p};
+    struct mr_list_offsets_response out;
+    mr_list_offsets_request_init(&in);
+    in.topics = &t;
+    in.topics_count = 1;
+    ask(fd, 2, 8, &in, &a, &out);
+    assert_int_equal(out.topics[0].partitions[0].error_code, 42); /* the same partition twice */
+    assert_int_equal(out.topics[0].partitions[1].error_code, 3);
+    assert_int_equal(out.topics[0].partitions[2].error_code, 42);
+    answer_fini(&a);
     assert_int_equal(list(fd, "absent", -1, 6, &offset), 3);
     (void)close(fd);
     site_free(s);
@@ -501,7 +522,7 @@ static void every_served_version_of_every_api_answers_its_default_request(void *
 {
     static const struct {
         int16_t key, min, max;
-    } served[] = {{1, 4, 17}, {2, 1, 10}, {3, 0, 13}, {18, 0, 4}, {19, 2, 7},
+    } served[] = {{1, 4, 18}, {2, 1, 11}, {3, 0, 13}, {18, 0, 4}, {19, 2, 7},
                   {20, 1, 6}, {21, 0, 2}, {33, 0, 2}, {37, 0, 3}, {44, 0, 1},
                   {22, 0, 5}, {23, 2, 4}, {32, 1, 4}, {60, 0, 2}, {0, 3, 13}};
     struct site *s = site_new(NULL);
