@@ -9,8 +9,8 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 
-OK = re.compile(r'^(?:\[\s+OK \] |ok )(.+)$', re.M)
-BAD = re.compile(r'^(?:\[\s+FAILED\s+\] (?!\d+ test)|not ok )([^\n]+)$', re.M)
+OK = re.compile(r'^(?:\[\s+OK \] |ok +)(.+)$', re.M)
+BAD = re.compile(r'^(?:\[\s+FAILED\s+\] (?!\d+ test)|not ok |FAIL )([^\n]+)$', re.M)
 SKIP = re.compile(r'^(?:\[\s+SKIPPED\s+\] (?!\d+ test)|skip )([^\n]+)$', re.M)
 
 

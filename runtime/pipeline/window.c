@@ -702,7 +702,9 @@ static bool window_hold(struct window *w, struct mr_ack *ack)
     return true;
 }
 
-static void add_event(struct window_step *s, struct mr_batch *b, uint32_t row, struct mr_ack *ack)
+/* seen: the watermark as of this event, from what came before it; so that what is late does not depend on
+ * batches. */
+static void add_event(struct window_step *s, struct mr_batch *b, uint32_t row, struct mr_ack *ack, mr_ns seen)
 {
     mr_ns t = b->time[row], start;
     uint32_t key_len = 0;
@@ -713,8 +715,8 @@ static void add_event(struct window_step *s, struct mr_batch *b, uint32_t row, s
         return;
     }
     start = window_start(s, t);
-    if ((s->watermark != MR_TIME_NONE && start + s->every * 1000000 <= s->watermark) ||
-        (s->done != MR_TIME_NONE && start + s->every * 1000000 <= s->done)) {
+    mr_ns end = start + s->every * 1000000;
+    if (end <= seen || end <= s->watermark || end <= s->done) { /* MR_TIME_NONE is before all */
         on_late(s, b, row);
         return;
     }
@@ -869,6 +871,8 @@ static mr_ns event_time(struct window_step *s, mr_ms now, mr_ns *seen)
     mr_ms heard = 0;
     for (uint32_t i = 0; i < s->input_count; i++) {
         const struct input *in = &s->input[i];
+        if (in->max == MR_TIME_NONE)
+            continue; /* it had no event with a time yet */
         if (most == MR_TIME_NONE || in->max > most) {
             most = in->max;
             heard = in->heard_at;
@@ -928,11 +932,24 @@ static struct input *input_of(struct window_step *s, const struct mr_batch *b)
 
 /* ------------------------------------------------------------ callbacks */
 
+/* The smallest of the other inputs that are waited for; MR_NEVER: there is none. */
+static mr_ns others(const struct window_step *s, const struct input *in, mr_ms now)
+{
+    mr_ns least = MR_NEVER;
+    for (uint32_t i = 0; i < s->input_count; i++)
+        if (&s->input[i] != in && s->input[i].max != MR_TIME_NONE && now - s->input[i].heard_at < s->idle &&
+            s->input[i].max < least)
+            least = s->input[i].max;
+    return least;
+}
+
 static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
 {
     struct window_step *s = self;
     struct mr_ack *ack = mr_flow_ack(b);
-    mr_ns newest = MR_TIME_NONE;
+    mr_ms now = s->svc->monotonic(s->host);
+    struct input *in = input_of(s, b);
+    mr_ns least = others(s, in, now), newest = in->max;
     for (uint32_t i = 0; i < s->by_count; i++)
         s->by_field[i].slot = mr_batch_slot(b, s->by_field[i].name.p, s->by_field[i].name.len, false);
     for (uint32_t i = 0; i < s->compute_count; i++)
@@ -941,15 +958,14 @@ static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
                 mr_batch_slot(b, s->compute[i].field.name.p, s->compute[i].field.name.len, false);
     for (uint32_t k = 0; k < b->count; k++) {
         uint32_t row = b->sel[k];
+        mr_ns seen = newest < least ? newest : least;
+        add_event(s, b, row, ack, seen == MR_TIME_NONE ? seen : seen - s->wait * 1000000);
         if (b->time[row] > newest)
             newest = b->time[row];
-        add_event(s, b, row, ack);
     }
     if (newest != MR_TIME_NONE) {
-        struct input *in = input_of(s, b);
-        in->heard_at = s->svc->monotonic(s->host);
-        if (newest > in->max)
-            in->max = newest;
+        in->heard_at = now;
+        in->max = newest;
     }
     return advance(s, err);
 }
