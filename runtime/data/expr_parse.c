@@ -232,6 +232,40 @@ static bool is_plain_find(const struct mr_xnode *n)
     return true;
 }
 
+/* Methods that Lua evaluates: those of its strings, and of events, lists and objects (plugin/lua_string.c,
+ * lua_event.c, lua_node.c). There are no others: a value of an expression brings none of its own. */
+static const char *const lua_methods[] = {
+    "byte", "char", "format", "gmatch", "gsub", "match",  "rep",   "reverse",
+    "copy", "drop", "get",    "has",    "raw",  "reject", "table", "events",
+};
+enum {
+    METHODS = sizeof methods / sizeof methods[0],
+    LUA_METHODS = sizeof lua_methods / sizeof lua_methods[0]
+};
+
+/* false: nothing has a method of that name. */
+static bool known_method(struct mr_xlexer *x, struct mr_slice name, uint32_t at)
+{
+    const char *names[METHODS + LUA_METHODS];
+    for (size_t i = 0; i < METHODS + LUA_METHODS; i++) {
+        names[i] = i < METHODS ? methods[i].text : lua_methods[i - METHODS];
+        if (mr_slice_eq(name, mr_slice_of(names[i])))
+            return true;
+    }
+    const char *near = mr_nearest(name, names, METHODS);
+    for (size_t i = 0; i < METHODS && !near; i++) /* startsWith, endswith */
+        if (name.len > 3 && strlen(names[i]) > 3 && name.len > strlen(names[i]) &&
+            !memcmp(name.p, names[i], strlen(names[i])))
+            near = names[i];
+    (void)mr_xlex_fail(
+        x, at,
+        "there is no method ':%.*s'%s%s%s; texts have starts, ends, contains, lower, upper, len, "
+        "sub, find, match, gsub",
+        (int)(name.len < 60 ? name.len : 60), name.p, near ? "; did you mean ':" : "", near ? near : "",
+        near ? "'?" : "");
+    return false;
+}
+
 /* ":name(...)" or "(...)" behind `a`. */
 static struct mr_xnode *call(struct mr_xlexer *x, struct mr_xnode *a)
 {
@@ -249,7 +283,7 @@ static struct mr_xnode *call(struct mr_xlexer *x, struct mr_xnode *a)
         for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
             if (mr_slice_eq(name, mr_slice_of(methods[i].text)))
                 m = &methods[i];
-        if (!mr_xlex_next(x))
+        if (!known_method(x, name, x->at) || !mr_xlex_next(x))
             return NULL;
     }
     struct mr_xnode *arg[3] = {NULL, NULL, NULL}, *n;

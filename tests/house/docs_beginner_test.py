@@ -27,6 +27,8 @@ STEPS = (  # a step that stands in line 5, what the answer must hold; a leading 
     ('keep: e.status != 304', "'!=' is written '~='"),
     ('keep: "!e.a"', "'!' is written 'not'"),
     ('keep: "e.a ? 1 : 2"', "'a and b or c'"),
+    ('keep: e.msg:startswith("abc")', "did you mean ':starts'?"),
+    ('keep: e.msg:trim() == "a"', 'texts have starts, ends, contains'),
     ('keep: status == 304', "is written 'e.status'"),
     ('keep: e.a ==', 'the expression ends'),
     ('keep: true)', 'expected'),
