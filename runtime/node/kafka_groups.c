@@ -323,7 +323,7 @@ static bool commit_rows(struct mr_request *r, const struct mr_offset_commit_requ
         if (!o->partitions)
             return false;
         /* The topic may go while the commit is on its way. */
-        struct mr_slice name = topic && !t->name.p ? mr_request_text(r, topic->name) : t->name;
+        struct mr_slice name = topic && r->head.version >= 10 ? mr_request_text(r, topic->name) : t->name;
         for (size_t k = 0; k < count; k++) {
             const struct mr_offset_commit_request_partition *p = &t->partitions[k];
             bool known = topic && p->partition_index >= 0 && p->partition_index < topic->partitions;
