@@ -195,13 +195,23 @@ static void told(void *arg, const struct mr_err *err)
     mr_cli_say("millrace: warning: %s", err->text);
 }
 
+/* A folder that somebody has named; one that is not there is no plugin less, but a mistake. */
+static void load_named(struct mr_catalog *c, const char *dir, const char *by)
+{
+    if (access(dir, R_OK | X_OK) != 0)
+        mr_cli_say("millrace: warning: cannot read the plugins' folder '%s' (%s): %s", dir, by,
+                   strerror(errno));
+    else
+        mr_catalog_load_dir(c, dir, told, NULL);
+}
+
 /* Beside the program first (a build), then where a package puts them. */
 static void load_plugins(struct mr_catalog *c)
 {
     char exe[PATH_MAX], dir[PATH_MAX + 64];
     const char *given = getenv("MILLRACE_PLUGINS");
     if (given && *given) {
-        mr_catalog_load_dir(c, given, told, NULL);
+        load_named(c, given, "MILLRACE_PLUGINS");
         return;
     }
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -273,7 +283,7 @@ mr_code mr_cli_catalog(const char *plugins_dir, const char *const *files, size_t
     }
     load_plugins(*out);
     if (plugins_dir)
-        mr_catalog_load_dir(*out, plugins_dir, told, NULL);
+        load_named(*out, plugins_dir, "--plugins");
     load_scripts(*out, "scripts");
     load_beside(*out, files, file_count);
     return MR_OK;

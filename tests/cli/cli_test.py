@@ -82,6 +82,8 @@ def components():
         code, out, err = run(d, 'plugins', env={'MILLRACE_PLUGINS': d})
         ok('MILLRACE_PLUGINS takes the place of the plugins beside the program',
            code == 0 and not re.search(r'^  file ', out, re.M) and re.search(r'^  window ', out, re.M), (code, out))
+        code, out, err = run(d, 'plugins', '--plugins', 'nowhere')
+        ok('a folder of plugins that is not there is told', code == 0 and "'nowhere' (--plugins)" in err, (code, err))
         write(d, 'no.so', 'this is no shared object')
         code, out, err = run(d, 'plugins', '--plugins', d)
         ok('a file that is no plugin is told and the rest goes on', code == 0 and 'no.so' in err and '  file ' in out, (out, err))
