@@ -1,8 +1,9 @@
 /* flow.c - acks and flights: which events are still on their way, and how far a source's position may move.
  *
  * Laws, besides F1 to F3 of flow.h (asserted):
- *   A1  an ack with holds is in its source's list; positions move in the order of reads, whatever the order
- * of delivery A2  in + made = out + dropped + dead + replaced + in_flight
+ *   A1  an ack with holds is in its source's list; positions move in the order of reads, whatever the
+ *       order of delivery
+ *   A2  in + made = out + dropped + dead + replaced + in_flight
  */
 #include "pipeline/inside.h"
 

@@ -6,8 +6,9 @@
  *
  * One thread, the lane, owns all of it; other threads come in through mr_post and read the counters.
  *
- * opening --all parts open--> running --mr_pipeline_stop, or all sources ended--> draining --nothing on its
- * way--> finishing (once: each step's finish, and drain again) --> closing --no port call out--> ended
+ * opening --all parts open--> running --mr_pipeline_stop, or all sources ended--> draining
+ *   --nothing on its way--> finishing (once: each step's finish, and drain again)
+ *   --> closing --no port call out--> ended
  */
 #ifndef MR_PIPELINE_INSIDE_H
 #define MR_PIPELINE_INSIDE_H

@@ -1,16 +1,18 @@
 /* window.c - tumbling event-time windows: groups of events of the same stretch of time, counted and summed.
  *
- * Words.  A *window* is the half-open stretch [start, start + every) that holds an event's time, counted from
- * 1970. The *watermark* is how far event time has come: the smallest of the inputs' largest event times, less
- *         `wait`. An input (one file, one partition) that was silent for `idle` is not waited for, and when
- * all are silent event time goes on with the clock. A window is *closed* when the watermark has reached its
- *         end; its results are emitted once. An event of a closed window is *late*.
+ * Words.  A *window* is the half-open stretch [start, start + every) that holds an event's time, counted
+ *         from 1970. The *watermark* is how far event time has come: the smallest of the inputs' largest
+ *         event times, less `wait`. An input (one file, one partition) that was silent for `idle` is not
+ *         waited for, and when all are silent event time goes on with the clock. A window is *closed* when
+ *         the watermark has reached its end; its results are emitted once. An event of a closed window is
+ *         *late*.
  *
  * Laws:   W1 every event is in exactly one window's result, late, or rejected
- *         W2 a source's position stays before every event of a window until that window's result is delivered
- *            (the window holds their acks)
- *         W3 after a restart no window that was delivered is emitted a second time from a part of its events:
- * `done`, the end up to which all closed windows are delivered, is stored with the positions (F2 of flow.h)
+ *         W2 a source's position stays before every event of a window until that window's result is
+ *            delivered (the window holds their acks)
+ *         W3 after a restart no window that was delivered is emitted a second time from a part of its
+ *            events: `done`, the end up to which all closed windows are delivered, is stored with the
+ *            positions (F2 of flow.h)
  *
  * Per-input watermarks with idleness are those of the Dataflow model (Akidau et al., VLDB 2015) as Flink
  * words them.

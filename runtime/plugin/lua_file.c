@@ -4,12 +4,12 @@
  *     abi = 1, kind = "source" | "processor" | "sink", name = "ticker", summary = "One sentence.",
  *     options = { every = { type = "duration", default = "1s", help = "..." }, ... },
  *     open  = function(cfg, positions) end,    -- positions: what read gave as the last place, by key
- *     read  = function() end,                  -- source: {events}, place [, key]; nil: nothing now; false:
- * the end poll  = "1s",                            -- source: how soon to ask again after "nothing now" each
- * = function(e, m) end,              -- processor, as in scripts; or batch = function(b, emit) tick  =
- * function(emit) end, every = "10s", finish = function(emit) end, write = function(b) end,                 --
- * sink: e:reject(reason) for one; error(...) to be asked again flush = function() end, close = function()
- * end,
+ *     read  = function() end,    -- source: {events}, place [, key]; nil: nothing now; false: the end
+ *     poll  = "1s",              -- source: how soon to ask again after "nothing now"
+ *     each  = function(e, m) end,         -- processor, as in scripts; or batch = function(b, emit)
+ *     tick  = function(emit) end, every = "10s", finish = function(emit) end,
+ *     write = function(b) end,   -- sink: e:reject(reason) for one; error(...) to be asked again
+ *     flush = function() end, close = function() end,
  *   }
  *
  * The file is run once when it is loaded, for its table; each instance has a state of its own.
