@@ -40,6 +40,7 @@ struct mr_pending {
 struct mr_vote {
     char *name;
     uint32_t members; /* that speak it */
+    uint32_t got;     /* votes, while they are counted */
 };
 
 struct mr_group {

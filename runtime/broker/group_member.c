@@ -81,31 +81,23 @@ bool mr_group_fits(const struct mr_group *g, const struct mr_join *j)
  * prefers wins. */
 const char *mr_group_choose(const struct mr_group *g)
 {
-    uint32_t *got = g->vote_count ? mr_need(g->vote_count * sizeof *got) : NULL;
-    const char *best = NULL;
-    uint32_t most = 0;
-    for (const struct mr_group_member *m = g->first; m; m = m->next)
-        for (size_t i = 0; i < m->protocol_count; i++) {
-            struct mr_vote *v = vote_find(g, m->protocols[i].name);
-            if (v->members == g->count) {
-                got[v - g->votes]++;
+    const struct mr_vote *best = NULL;
+    for (uint32_t i = 0; i < g->vote_count; i++)
+        g->votes[i].got = 0;
+    for (int pass = 0; pass < 2; pass++) /* count, then look who has most */
+        for (const struct mr_group_member *m = g->first; m; m = m->next)
+            for (size_t i = 0; i < m->protocol_count; i++) {
+                struct mr_vote *v = vote_find(g, m->protocols[i].name);
+                if (v->members != g->count)
+                    continue;
+                if (pass == 0)
+                    v->got++;
+                else if (!best || v->got > best->got)
+                    best = v;
                 break;
             }
-        }
-    for (const struct mr_group_member *m = g->first; m; m = m->next) {
-        if (most * 2 >= g->count)
-            break; /* nobody who comes later can have more */
-        for (size_t i = 0; i < m->protocol_count; i++) {
-            struct mr_vote *v = vote_find(g, m->protocols[i].name);
-            if (v->members == g->count && got[v - g->votes] > most) {
-                most = got[v - g->votes];
-                best = v->name;
-            }
-        }
-    }
-    mr_free(got);
     mr_assert(best || !g->count); /* G7: mr_group_fits lets nobody in who has no word in common */
-    return best;
+    return best ? best->name : NULL;
 }
 
 /* ------------------------------------------------------------------ what a member offers */
