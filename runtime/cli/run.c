@@ -241,6 +241,7 @@ static int run_plan(const struct mr_cli_plan *plan, const struct mr_node_config 
         code = watch_run(&w, plan, node, config->data_dir, once);
     }
     mr_node_close(node);
+    mr_cli_hold_signals(); /* it is drained and closed: one that comes now changes nothing */
     mr_real_free(w.world);
     return code;
 }

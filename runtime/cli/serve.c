@@ -60,6 +60,7 @@ static int serve(const struct mr_verb *v, int argc, char **argv)
         return MR_EXIT_FAILED;
     }
     code = serve_until_told(w, &config);
+    mr_cli_hold_signals(); /* it is closed: one that comes now changes nothing */
     mr_real_free(w);
     return code;
 }

@@ -207,6 +207,14 @@ static void write_one(struct mr_output *o, struct mr_send *s)
         o->pending_count++;
         return;
     }
+    if (rc == MR_END) { /* nobody wants more, as of a pipe whose reader has left: no failure */
+        put_first(o, s);
+        mr_part_log(&o->part, MR_INFO, "%s; the pipeline ends",
+                    err.text[0] ? err.text : "the reader has gone");
+        mr_pipeline_stop(l, true);
+        l->exit_code = 0;
+        return;
+    }
     if (rc != MR_OK) {
         put_first(o, s); /* freed with the output */
         mr_pipeline_fail(l, &o->part, "cannot write: %s", err.text[0] ? err.text : mr_code_text(rc));

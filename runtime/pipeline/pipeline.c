@@ -490,7 +490,7 @@ void mr_pipeline_stop(struct mr_pipeline *l, bool force)
         }
         struct mr_err err;
         mr_err_clear(&err);
-        if (l->state >= MR_LINE_RUNNING && l->dirty && mr_checkpoint_store(l, &err) != MR_OK) {
+        if (l->state >= MR_LINE_RUNNING && l->dirty && !l->storing && mr_checkpoint_store(l, &err) != MR_OK) {
             l->env.log(l->env.arg, MR_WARN, l->conf->name, err.text);
             l->exit_code = 3;
         }

@@ -138,6 +138,22 @@ def write_more(d):
         f.write('more\n')
 
 
+def reader_gone():
+    """`millrace run job.yaml | head -1`: the reader leaves, and that is no failure."""
+    with folder() as d:
+        write(d, 'job.yaml', JOB.replace('file: { path: out.txt, format: lines }', 'stdout: { format: lines }'))
+        write(d, 'in.log', ('x' * 1000 + '\n') * 2000)
+        p = subprocess.Popen([MILLRACE, 'run', 'job.yaml'], cwd=d, stdout=subprocess.PIPE, stderr=open(d + '/stderr.txt', 'w'))
+        p.stdout.readline()
+        p.stdout.close()
+        try:
+            code = p.wait(20)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            code = 'still there after 20 s'
+        equal('a reader of standard output that leaves ends the run with 0', code, 0) or print(said(d))
+
+
 def forced():
     """A sink that never takes anything: draining lasts until somebody insists."""
     with folder() as d:
