@@ -162,6 +162,7 @@ void mr_group_free(struct mr_group *g)
     struct mr_groups *gs = g->groups;
     struct mr_slice id;
     void *p;
+    mr_group_held_drop(g);
     mr_assert(g->tickets == 0);
     while (g->first)
         mr_group_member_remove(g->first, MR_REFUSE_COORDINATOR_NOT_AVAILABLE);

@@ -151,6 +151,9 @@ struct mr_commit {
     bool names_missing;         /* an unknown group is GROUP_NOT_FOUND (v9+), else ILLEGAL_GENERATION */
     struct mr_commit_row *rows; /* [borrow] until settled */
     size_t row_count;
+    bool transactional; /* part of a transaction that the coordinator has verified: seen when it commits */
+    int64_t producer;   /* of the transaction */
+    int16_t producer_epoch;
     void (*done)(struct mr_commit *c);
     void *arg;
     struct mr_group_ticket *ticket; /* the coordinator's */
@@ -158,6 +161,13 @@ struct mr_commit {
 /* Each row says how it went. true: settled. Visible to readers when settled, not before. */
 bool mr_groups_commit(struct mr_groups *g, struct mr_commit *c);
 void mr_groups_forget_commit(struct mr_commit *c); /* it is done all the same */
+
+/* The marker of a producer's transaction lies in that partition of __consumer_offsets: what it committed
+ * there holds, or is dropped. */
+void mr_groups_transaction_ended(struct mr_groups *g, int32_t partition, int64_t producer, bool commit);
+/* Whether an undecided transaction holds an offset for this partition. Cost: a walk over what is under way.
+ */
+bool mr_groups_unstable(struct mr_groups *g, struct mr_slice group, struct mr_slice topic, int32_t partition);
 
 enum mr_refusal mr_groups_fetch_check(struct mr_groups *g, struct mr_slice group);
 struct mr_committed {

@@ -147,8 +147,9 @@ enum mr_ticket_kind {
     MR_TICKET_ASSIGNMENT,
     MR_TICKET_REPLACEMENT,
     MR_TICKET_EMPTY,
-    MR_TICKET_OFFSETS, /* set or removed */
-    MR_TICKET_DELETE,  /* the group */
+    MR_TICKET_OFFSETS,     /* set or removed */
+    MR_TICKET_DELETE,      /* the group */
+    MR_TICKET_TXN_OFFSETS, /* set when a transaction commits: txn_offsets.c */
 };
 struct mr_ticket_row {
     struct mr_slice topic, metadata; /* in the ticket's block */
@@ -169,6 +170,9 @@ struct mr_group_ticket {
     struct mr_group_delete *delete;
     struct mr_ticket_row *rows; /* a block of its own */
     size_t row_count;
+    int64_t producer; /* of TXN_OFFSETS */
+    int16_t producer_epoch;
+    bool held;    /* durable, and the transaction is not decided */
     bool calling; /* inside of the call that made it */
     bool finished, ok;
 };
@@ -184,8 +188,17 @@ mr_code mr_groups_load_begin(struct mr_groups *g, struct mr_err *err);
 void mr_groups_load_end(struct mr_groups *g);
 
 /* --- group_offsets.c */
+bool mr_group_ticket_rows(struct mr_group_ticket *t, const struct mr_ticket_row *rows, size_t count);
+void mr_group_offsets_apply(struct mr_group_ticket *t); /* its rows hold from now on */
 void mr_group_offsets_settled(struct mr_group_ticket *t, bool ok);
 void mr_group_delete_settled(struct mr_group_ticket *t, bool ok);
 void mr_groups_expire(void *groups); /* timer */
+
+/* --- txn_offsets.c */
+void mr_group_txn_settled(struct mr_group_ticket *t, bool ok);
+/* While reading: an offset inside of a transaction. false: no memory. */
+bool mr_group_hold_loaded(struct mr_group *g, int64_t producer, struct mr_slice topic,
+                          const struct mr_offset_entry *entry, struct mr_slice metadata);
+void mr_group_held_drop(struct mr_group *g);
 
 #endif

@@ -18,7 +18,7 @@ enum {
 /* ------------------------------------------------------------------ tickets with rows */
 
 /* Rows into one block, with their texts behind them. */
-static bool copy_rows(struct mr_group_ticket *t, const struct mr_ticket_row *rows, size_t count)
+bool mr_group_ticket_rows(struct mr_group_ticket *t, const struct mr_ticket_row *rows, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -46,7 +46,10 @@ static bool build_rows(const struct mr_group_ticket *t, bool with_group, struct 
     const struct mr_group *g = t->group;
     int64_t now = mr_groups_wall(g->groups);
     struct mr_record_build b;
+    bool txn = t->kind == MR_TICKET_TXN_OFFSETS;
     mr_record_build_begin(&b, out);
+    if (txn)
+        b.attributes = MR_BATCH_TRANSACTIONAL;
     bool ok = true;
     for (size_t i = 0; ok && i < t->row_count; i++) {
         const struct mr_ticket_row *r = &t->rows[i];
@@ -55,26 +58,32 @@ static bool build_rows(const struct mr_group_ticket *t, bool with_group, struct 
     }
     if (ok && with_group)
         ok = mr_stored_group_add(&b, now, g->id, NULL);
-    if (ok && mr_record_build_end(&b, MR_CODEC_NONE, -1, -1, -1, NULL) == MR_OK)
+    if (ok && mr_record_build_end(&b, MR_CODEC_NONE, txn ? t->producer : -1,
+                                  txn ? t->producer_epoch : (int16_t)-1, -1, NULL) == MR_OK)
         return true;
     mr_buf_fini(out);
     return false;
 }
 
-/* A ticket that is ready to be sent, and its batch. NULL: no memory. */
+/* A ticket that is ready to be sent, and its batch; c: of offsets in a transaction. NULL: no memory. */
 static struct mr_group_ticket *prepare(struct mr_group *g, enum mr_ticket_kind kind,
-                                       const struct mr_ticket_row *rows, size_t count, struct mr_buf *batch)
+                                       const struct mr_ticket_row *rows, size_t count,
+                                       const struct mr_commit *c, struct mr_buf *batch)
 {
     struct mr_group_ticket *t = mr_group_ticket_new(g, kind);
     if (!t)
         return NULL;
-    if (copy_rows(t, rows, count) && build_rows(t, kind == MR_TICKET_DELETE, batch))
+    if (kind == MR_TICKET_TXN_OFFSETS) {
+        t->producer = c->producer;
+        t->producer_epoch = c->producer_epoch;
+    }
+    if (mr_group_ticket_rows(t, rows, count) && build_rows(t, kind == MR_TICKET_DELETE, batch))
         return t;
     mr_group_ticket_free(t);
     return NULL;
 }
 
-static void apply(struct mr_group_ticket *t)
+void mr_group_offsets_apply(struct mr_group_ticket *t)
 {
     struct mr_group *g = t->group;
     g->groups->offsets -= g->offsets.count;
@@ -100,8 +109,10 @@ void mr_group_offsets_settled(struct mr_group_ticket *t, bool ok)
                                                                     : MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
     struct mr_commit_row *rows = c ? c->rows : d ? d->rows : NULL;
     bool calling = t->calling;
+    for (size_t i = 0; ok && i < t->row_count; i++)
+        t->rows[i].entry.at = t->produce.base_offset + (int64_t)i;
     if (ok)
-        apply(t);
+        mr_group_offsets_apply(t);
     for (size_t i = 0; !ok && rows && i < t->row_count; i++)
         rows[t->rows[i].from].refusal = why;
     mr_group_check(g);
@@ -133,12 +144,13 @@ static enum mr_refusal may_commit(struct mr_groups *gs, const struct mr_commit *
     if (c->generation < 0 && g->state == MR_GROUP_EMPTY)
         return MR_REFUSE_NONE; /* somebody who uses the group for its offsets alone */
     if (c->generation < 0 && c->member.len == 0 && !c->instance.p)
-        return MR_REFUSE_UNKNOWN_MEMBER;
+        return c->transactional ? MR_REFUSE_NONE
+                                : MR_REFUSE_UNKNOWN_MEMBER; /* the producer is fenced instead */
     if ((why = mr_group_member_check(g, c->member, c->instance, &m)))
         return why;
     if (c->generation != g->generation)
         return MR_REFUSE_ILLEGAL_GENERATION;
-    if (g->state == MR_GROUP_COMPLETING)
+    if (g->state == MR_GROUP_COMPLETING && !c->transactional)
         return MR_REFUSE_REBALANCE_IN_PROGRESS;
     mr_group_member_alive(m, m->session_ms);
     return MR_REFUSE_NONE;
@@ -200,7 +212,7 @@ bool mr_groups_commit(struct mr_groups *gs, struct mr_commit *c)
     struct mr_ticket_row *rows = choose_rows(g, c, &count);
     struct mr_group_ticket *t = NULL;
     if (rows && count)
-        t = prepare(g, MR_TICKET_OFFSETS, rows, count, &batch);
+        t = prepare(g, c->transactional ? MR_TICKET_TXN_OFFSETS : MR_TICKET_OFFSETS, rows, count, c, &batch);
     bool memory = rows && (t || !count);
     mr_free(rows);
     if (!t) {
@@ -326,7 +338,7 @@ static struct mr_group_ticket *delete_ticket(struct mr_group *g, struct mr_buf *
             rows[n++] = (struct mr_ticket_row){
                 .topic = mr_slice_of(t->name), .entry = {.partition = t->v[k].partition}, .remove = true};
     }
-    struct mr_group_ticket *t = rows ? prepare(g, MR_TICKET_DELETE, rows, n, batch) : NULL;
+    struct mr_group_ticket *t = rows ? prepare(g, MR_TICKET_DELETE, rows, n, NULL, batch) : NULL;
     mr_free(rows);
     return t;
 }
@@ -398,7 +410,7 @@ static bool delete_rows(struct mr_group *g, struct mr_group_delete *d)
                 .topic = r->topic, .entry = {.partition = r->partition}, .remove = true, .from = i};
     }
     mr_map_fini(&topics, NULL);
-    struct mr_group_ticket *t = count ? prepare(g, MR_TICKET_OFFSETS, rows, count, &batch) : NULL;
+    struct mr_group_ticket *t = count ? prepare(g, MR_TICKET_OFFSETS, rows, count, NULL, &batch) : NULL;
     if (!d->refusal && (!rows || (count && !t)))
         d->refusal = MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
     mr_free(rows);
@@ -452,7 +464,7 @@ static void remove_some(struct mr_group *g,
         }
     }
     struct mr_buf batch = {0};
-    struct mr_group_ticket *t = n ? prepare(g, MR_TICKET_OFFSETS, rows, n, &batch) : NULL;
+    struct mr_group_ticket *t = n ? prepare(g, MR_TICKET_OFFSETS, rows, n, NULL, &batch) : NULL;
     mr_free(rows);
     if (t)
         mr_group_ticket_send(t, &batch);

@@ -112,6 +112,9 @@ static void settle(struct mr_group_ticket *t)
     case MR_TICKET_OFFSETS:
         mr_group_offsets_settled(t, ok); /* frees it */
         return;
+    case MR_TICKET_TXN_OFFSETS:
+        mr_group_txn_settled(t, ok);
+        return;
     case MR_TICKET_DELETE:
         mr_group_delete_settled(t, ok);
         return;
@@ -139,6 +142,7 @@ void mr_group_ticket_send(struct mr_group_ticket *t, struct mr_buf *batch)
     bool settled;
     t->produce.acks = -1;
     t->produce.trusted = true;
+    t->produce.transactional = t->produce.verified = t->kind == MR_TICKET_TXN_OFFSETS;
     t->produce.done = produced;
     t->produce.arg = t;
     enum mr_refusal why = mr_groups_prepare(gs, &err);
@@ -225,6 +229,7 @@ struct mr_groups_load {
     bool begun;
     int64_t at, end; /* offsets */
     uint64_t records, skipped;
+    int64_t producer; /* of the transaction that the batch in hand is part of; -1 */
     struct mr_buf bytes, inflated;
 };
 
@@ -236,8 +241,8 @@ static mr_code keep_group(struct mr_group *g, const struct mr_record *r, struct 
     return MR_OK;
 }
 
-static mr_code keep_offset(struct mr_group *g, const struct mr_stored_key *key, const struct mr_record *r,
-                           struct mr_err *err)
+static mr_code keep_offset(const struct mr_groups_load *l, struct mr_group *g,
+                           const struct mr_stored_key *key, const struct mr_record *r, struct mr_err *err)
 {
     struct mr_offset_entry entry;
     struct mr_slice metadata;
@@ -247,7 +252,10 @@ static mr_code keep_offset(struct mr_group *g, const struct mr_stored_key *key, 
         (void)mr_offsets_remove(&g->offsets, key->topic, key->partition);
     } else if ((rc = mr_stored_offset_read(r->value, &entry, &metadata, err)) == MR_OK) {
         entry.partition = key->partition;
-        if (!mr_offsets_set(&g->offsets, key->topic, &entry, metadata))
+        entry.at = r->offset;
+        if (l->producer >= 0 && !mr_group_hold_loaded(g, l->producer, key->topic, &entry, metadata))
+            rc = mr_fail(err, MR_MEMORY, "no memory for the offsets of group '%.*s'", MR_SLICE_ARG(g->id));
+        else if (l->producer < 0 && !mr_offsets_set(&g->offsets, key->topic, &entry, metadata))
             rc = mr_fail(err, MR_MEMORY, "no memory for the offsets of group '%.*s'", MR_SLICE_ARG(g->id));
     }
     g->groups->offsets += g->offsets.count;
@@ -267,7 +275,7 @@ static mr_code take_record(struct mr_groups_load *l, const struct mr_record *r, 
         if (!g)
             rc = mr_fail(err, MR_MEMORY, "no memory for group '%.*s'", MR_SLICE_ARG(key.group));
         else
-            rc = key.kind == MR_STORED_GROUP ? keep_group(g, r, err) : keep_offset(g, &key, r, err);
+            rc = key.kind == MR_STORED_GROUP ? keep_group(g, r, err) : keep_offset(l, g, &key, r, err);
     }
     if (rc == MR_OK || rc == MR_MEMORY)
         return rc;
@@ -288,9 +296,13 @@ static mr_code take_batches(struct mr_groups_load *l, struct mr_slice bytes, str
         size_t whole = (size_t)walk.head.length + 12;
         if (!mr_batch_crc_ok((struct mr_slice){bytes.p, whole}))
             return mr_fail(err, MR_CORRUPT, "the checksum of the batch there differs");
-        /* Markers of transactions are no records; offsets within transactions are not served yet. */
-        bool ours = !(walk.head.attributes & (MR_BATCH_CONTROL | MR_BATCH_TRANSACTIONAL));
-        while (ours && (rc = mr_record_walk_next(&walk, &r, err)) == MR_OK)
+        bool control = (walk.head.attributes & MR_BATCH_CONTROL) != 0;
+        struct mr_marker marker;
+        if (control && walk.head.base_offset >= l->at &&
+            (rc = mr_record_walk_next(&walk, &r, err)) == MR_OK && mr_marker_read(&r, &marker) == MR_OK)
+            mr_groups_transaction_ended(l->groups, l->partition, walk.head.producer_id, marker.commit);
+        l->producer = walk.head.attributes & MR_BATCH_TRANSACTIONAL ? walk.head.producer_id : -1;
+        while (!control && (rc = mr_record_walk_next(&walk, &r, err)) == MR_OK)
             if (r.offset >= l->at && (rc = take_record(l, &r, err)))
                 return rc;
         if (rc && rc != MR_END)

@@ -12,6 +12,7 @@ struct mr_offset_entry {
     int64_t offset;
     int64_t commit_ms; /* wall clock */
     int64_t expire_ms; /* asked for by the client; -1: the coordinator's rule holds */
+    int64_t at;        /* offset of its record in __consumer_offsets */
     int32_t partition;
     int32_t leader_epoch; /* -1: none given */
     char *metadata;

@@ -57,6 +57,7 @@
     X(MR_REFUSE_FENCED_INSTANCE, 82, "another member has taken this instance id")                            \
     X(MR_REFUSE_GROUP_SUBSCRIBED, 86, "group is subscribed to the topic")                                    \
     X(MR_REFUSE_INVALID_RECORD, 87, "record not valid")                                                      \
+    X(MR_REFUSE_UNSTABLE_OFFSET, 88, "an undecided transaction holds an offset; try again")                  \
     X(MR_REFUSE_PRODUCER_FENCED, 90, "a newer producer has taken over this transactional id")                \
     X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")                                              \
     X(MR_REFUSE_TXN_ID_NOT_FOUND, 105, "no such transactional id")                                           \

@@ -54,8 +54,11 @@ static void find_one(struct mr_request *r, struct mr_slice key, int8_t type,
     enum mr_refusal why;
     if (type == KEY_GROUP)
         why = mr_groups_prepare(groups_of(r), &err) ? MR_REFUSE_COORDINATOR_NOT_AVAILABLE : MR_REFUSE_NONE;
+    else if (type == KEY_TRANSACTION)
+        why = mr_txns_prepare(mr_request_node(r)->txns, &err) ? MR_REFUSE_COORDINATOR_NOT_AVAILABLE
+                                                              : MR_REFUSE_NONE;
     else
-        why = type == KEY_TRANSACTION ? MR_REFUSE_TXN_ID : MR_REFUSE_INVALID_REQUEST;
+        why = MR_REFUSE_INVALID_REQUEST;
     *out = (struct mr_find_coordinator_response_coordinator){
         .key = key,
         .node_id = why ? -1 : MR_NODE_ID,
@@ -374,8 +377,11 @@ void mr_kafka_offset_commit(struct mr_request *r)
 
 /* One partition. No offset is no error: -1. */
 static void fetch_one(struct mr_request *r, struct mr_slice group, struct mr_slice topic, int32_t partition,
-                      enum mr_refusal why, struct mr_offset_fetch_response_group_topic_partition *out)
+                      bool stable, enum mr_refusal why,
+                      struct mr_offset_fetch_response_group_topic_partition *out)
 {
+    if (!why && stable && mr_groups_unstable(groups_of(r), group, topic, partition))
+        why = MR_REFUSE_UNSTABLE_OFFSET;
     struct mr_committed c = {.offset = NO_OFFSET, .leader_epoch = NO_EPOCH, .metadata = MR_SLICE("")};
     if (!why)
         (void)mr_groups_committed(groups_of(r), group, topic, partition, &c);
@@ -388,7 +394,7 @@ static void fetch_one(struct mr_request *r, struct mr_slice group, struct mr_sli
     };
 }
 
-static bool fetch_named(struct mr_request *r, const struct mr_offset_fetch_request_group *in,
+static bool fetch_named(struct mr_request *r, const struct mr_offset_fetch_request_group *in, bool stable,
                         enum mr_refusal why, struct mr_offset_fetch_response_group *out)
 {
     if (!(out->topics = mr_request_take(r, many(in->topics_count), sizeof *out->topics)))
@@ -413,12 +419,13 @@ static bool fetch_named(struct mr_request *r, const struct mr_offset_fetch_reque
         if (!o->partitions)
             return false;
         for (size_t k = 0; k < count; k++)
-            fetch_one(r, in->group_id, name, t->partition_indexes[k], why ? why : unknown, &o->partitions[k]);
+            fetch_one(r, in->group_id, name, t->partition_indexes[k], stable, why ? why : unknown,
+                      &o->partitions[k]);
     }
     return true;
 }
 
-static bool fetch_all(struct mr_request *r, const struct mr_offset_fetch_request_group *in,
+static bool fetch_all(struct mr_request *r, const struct mr_offset_fetch_request_group *in, bool stable,
                       struct mr_offset_fetch_response_group *out)
 {
     size_t count = mr_groups_committed_count(groups_of(r), in->group_id);
@@ -440,17 +447,12 @@ static bool fetch_all(struct mr_request *r, const struct mr_offset_fetch_request
             last = c.topic;
         }
         out->topics[out->topics_count - 1].partitions_count++;
-        *p = (struct mr_offset_fetch_response_group_topic_partition){
-            .partition_index = c.partition,
-            .committed_offset = c.offset,
-            .committed_leader_epoch = c.leader_epoch,
-            .metadata = c.metadata,
-        };
+        fetch_one(r, in->group_id, c.topic, c.partition, stable, MR_REFUSE_NONE, p);
     }
     return true;
 }
 
-static bool fetch_group(struct mr_request *r, const struct mr_offset_fetch_request_group *in,
+static bool fetch_group(struct mr_request *r, const struct mr_offset_fetch_request_group *in, bool stable,
                         struct mr_offset_fetch_response_group *out)
 {
     enum mr_refusal why = mr_groups_fetch_check(groups_of(r), in->group_id);
@@ -458,8 +460,8 @@ static bool fetch_group(struct mr_request *r, const struct mr_offset_fetch_reque
     out->group_id = in->group_id;
     out->error_code = each ? 0 : (int16_t)why;
     if (in->topics_count >= 0)
-        return (why && !each) || fetch_named(r, in, why, out);
-    return why || fetch_all(r, in, out);
+        return (why && !each) || fetch_named(r, in, stable, why, out);
+    return why || fetch_all(r, in, stable, out);
 }
 
 /* Up to version 7 a request is about one group; the shapes differ in their names alone. */
@@ -476,7 +478,7 @@ static bool fetch_single(struct mr_request *r, const struct mr_offset_fetch_requ
             .partition_indexes_count = in->topics[i].partition_indexes_count,
             .partition_indexes = in->topics[i].partition_indexes,
         };
-    if (!fetch_group(r, &want, &got) ||
+    if (!fetch_group(r, &want, in->require_stable, &got) ||
         !(out->topics = mr_request_take(r, (size_t)got.topics_count, sizeof *out->topics)))
         return false;
     out->error_code = got.error_code;
@@ -517,7 +519,7 @@ void mr_kafka_offset_fetch(struct mr_request *r)
             return;
         out.groups_count = (int32_t)count;
         for (size_t i = 0; i < count; i++)
-            if (!fetch_group(r, &in.groups[i], &out.groups[i]))
+            if (!fetch_group(r, &in.groups[i], in.require_stable, &out.groups[i]))
                 return;
     }
     mr_request_answer(r, &out);

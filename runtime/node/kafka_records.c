@@ -87,6 +87,27 @@ static void refuse_row(struct produce_row *row, enum mr_refusal why, const char 
     (void)snprintf(row->produce.why, sizeof row->produce.why, "%.*s", MR_PRODUCE_WHY - 1, text);
 }
 
+/* Does the coordinator know the transaction, and this partition in it? Refusals as producers know them. */
+static enum mr_refusal verify(struct mr_request *r, const struct mr_produce_request *in,
+                              const struct mr_topic *t, const struct mr_produce_request_partition *want)
+{
+    struct mr_batch_header h;
+    if (mr_batch_header_read(want->records, &h, NULL) || !(h.attributes & MR_BATCH_TRANSACTIONAL))
+        return MR_REFUSE_NONE;
+    enum mr_refusal why = mr_txns_verify(mr_request_node(r)->txns, in->transactional_id, h.producer_id,
+                                         h.producer_epoch, mr_slice_of(t->name), want->index);
+    switch (why) {
+    case MR_REFUSE_COORDINATOR_LOADING:
+    case MR_REFUSE_COORDINATOR_NOT_AVAILABLE:
+        return MR_REFUSE_NOT_ENOUGH_REPLICAS; /* which producers try again */
+    case MR_REFUSE_CONCURRENT_TXNS:
+    case MR_REFUSE_TXN_STATE:
+        return r->head.version >= 11 ? MR_REFUSE_TXN_ABORTABLE : MR_REFUSE_TXN_STATE;
+    default:
+        return why;
+    }
+}
+
 /* One partition's batch. true: settled. */
 static bool produce_row(struct mr_request *r, const struct mr_produce_request *in, const struct mr_topic *t,
                         enum mr_refusal unknown, const struct mr_produce_request_partition *want,
@@ -101,8 +122,6 @@ static bool produce_row(struct mr_request *r, const struct mr_produce_request *i
         why = MR_REFUSE_INVALID_ACKS;
     else if (zstd && r->head.version < 7)
         why = MR_REFUSE_COMPRESSION;
-    else if (in->transactional_id.p)
-        why = MR_REFUSE_TXN_ID;
     else if (t)
         p = partition_of(r, t, want->index, &why, &err);
     if (!p) {
@@ -113,9 +132,16 @@ static bool produce_row(struct mr_request *r, const struct mr_produce_request *i
     row->produce.acks = in->acks;
     row->produce.done = produce_done;
     row->produce.arg = r;
+    row->produce.transactional = in->transactional_id.p != NULL;
+    enum mr_refusal unverified = row->produce.transactional ? verify(r, in, t, want) : MR_REFUSE_NONE;
+    row->produce.verified = unverified == MR_REFUSE_NONE;
     /* The frame is ours to write in: offsets are patched where the batch lies. */
     if (!mr_partition_produce(p, (char *)(uintptr_t)want->records.p, want->records.len, &row->produce))
         return false;
+    if (unverified && row->produce.refusal == MR_REFUSE_TXN_STATE) { /* the coordinator knows better why */
+        row->produce.refusal = unverified;
+        (void)snprintf(row->produce.why, sizeof row->produce.why, "%s", mr_refusal_text(unverified));
+    }
     row->start = mr_partition_start(p);
     return true;
 }

@@ -1,5 +1,5 @@
-/* kafka_topics.c - Metadata, DescribeCluster, CreateTopics, DeleteTopics, DescribeConfigs, InitProducerId,
- * ApiVersions: what clients ask before and beside records. */
+/* kafka_topics.c - Metadata, DescribeCluster, CreateTopics, DeleteTopics, DescribeConfigs, ApiVersions: what
+ * clients ask before and beside records. */
 #include "node/kafka.h"
 
 #include "base/buf.h"
@@ -321,29 +321,6 @@ void mr_kafka_describe_configs(struct mr_request *r)
     mr_request_answer(r, &out);
 }
 
-/* ------------------------------------------------------------------ InitProducerId */
-
-void mr_kafka_init_producer_id(struct mr_request *r)
-{
-    struct mr_init_producer_id_request in;
-    struct mr_init_producer_id_response out;
-    struct mr_err err = {0};
-    if (!mr_request_read(r, &in))
-        return;
-    mr_init_producer_id_response_init(&out);
-    out.producer_id = -1;
-    out.producer_epoch = -1;
-    if (in.transactional_id.p) {
-        out.error_code = MR_REFUSE_TXN_ID;
-    } else if (mr_broker_producer_id(mr_request_node(r)->broker, &out.producer_id, &err)) {
-        mr_node_tell(mr_request_node(r), MR_ERROR, "kafka: no producer id to give: %s", err.text);
-        out.error_code = MR_REFUSE_STORAGE;
-    } else {
-        out.producer_epoch = 0;
-    }
-    mr_request_answer(r, &out);
-}
-
 /* ------------------------------------------------------------------ the table */
 
 /* Produce is advertised from 0: older librdkafka takes a higher one for a broker without compression. */
@@ -367,6 +344,11 @@ static const struct mr_handler handlers[] = {
     {21, 0, 2, 0, mr_kafka_delete_records},
     {22, 0, 5, 0, mr_kafka_init_producer_id},
     {23, 2, 4, 2, mr_kafka_offset_for_leader_epoch},
+    {24, 0, 5, 0, mr_kafka_add_partitions_to_txn},
+    {25, 0, 4, 0, mr_kafka_add_offsets_to_txn},
+    {26, 0, 4, 0, mr_kafka_end_txn}, /* 5 is transaction.version 2 */
+    {27, 1, 2, 1, mr_kafka_write_txn_markers},
+    {28, 0, 4, 0, mr_kafka_txn_offset_commit}, /* so is 5 here */
     {32, 1, 4, 1, mr_kafka_describe_configs},
     {33, 0, 2, 0, mr_kafka_alter_configs},
     {37, 0, 3, 0, mr_kafka_create_partitions},
@@ -374,6 +356,9 @@ static const struct mr_handler handlers[] = {
     {44, 0, 1, 0, mr_kafka_incremental_alter_configs},
     {47, 0, 0, 0, mr_kafka_offset_delete},
     {60, 0, 2, 0, mr_kafka_describe_cluster},
+    {61, 0, 0, 0, mr_kafka_describe_producers},
+    {65, 0, 0, 0, mr_kafka_describe_transactions},
+    {66, 0, 1, 0, mr_kafka_list_transactions}, /* 2 has a regular expression */
 };
 
 const struct mr_handler *mr_handlers(size_t *count)

@@ -34,6 +34,7 @@ void mr_node_config_init(struct mr_node_config *c)
     };
     mr_broker_config_init(&c->broker);
     mr_groups_config_init(&c->groups);
+    mr_txns_config_init(&c->txns);
 }
 
 void mr_node_tell(const struct mr_node *n, enum mr_level level, const char *format, ...)
@@ -126,6 +127,8 @@ static void finish(struct mr_node *n)
     n->finished = true;
     mr_timer_stop(n->world, &n->force);
     mr_kafka_stop(n->kafka);
+    mr_txns_close(n->txns);
+    n->txns = NULL;
     mr_groups_close(n->groups);
     n->groups = NULL;
     mr_broker_close(n->broker); /* answers whoever still waits */
@@ -213,6 +216,7 @@ static mr_code start_thread(struct mr_node *n, struct mr_err *err)
 static void dispose(struct mr_node *n)
 {
     mr_kafka_stop(n->kafka);
+    mr_txns_close(n->txns);
     mr_groups_close(n->groups);
     mr_broker_close(n->broker);
     if (n->world)
@@ -234,8 +238,11 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
     n->config.broker.tell_arg = n;
     n->config.groups.tell = broker_tells;
     n->config.groups.tell_arg = n;
+    n->config.txns.tell = broker_tells;
+    n->config.txns.tell_arg = n;
     if ((rc = mr_broker_open(n->world, n->data_dir, &n->config.broker, &n->broker, err)) ||
         (rc = mr_groups_open(n->world, n->broker, &n->config.groups, &n->groups, err)) ||
+        (rc = mr_txns_open(n->world, n->broker, n->groups, &n->config.txns, &n->txns, err)) ||
         (rc = mr_port_new(n, &n->port, err)))
         return rc;
     if (c->listen) {

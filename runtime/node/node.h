@@ -7,6 +7,7 @@
 
 #include "broker/broker.h"
 #include "broker/group.h"
+#include "broker/txn.h"
 #include "pipeline/topics.h"
 
 enum { MR_NODE_ID = 1 };
@@ -22,6 +23,7 @@ struct mr_node_config {
     size_t fetch_bytes_max; /* of one answer; default 55 MiB */
     struct mr_broker_config broker;
     struct mr_groups_config groups;
+    struct mr_txns_config txns;
     /* One line for people, from any thread. May be NULL. */
     void (*tell)(void *arg, enum mr_level level, const char *text);
     void *tell_arg;

@@ -29,6 +29,7 @@ struct mr_node {
     struct mr_world *world;
     struct mr_broker *broker;
     struct mr_groups *groups;
+    struct mr_txns *txns;
     struct mr_port *port;   /* the in-process topics port */
     struct mr_kafka *kafka; /* NULL: no listener */
     pthread_t thread;
