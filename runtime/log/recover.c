@@ -11,7 +11,10 @@
  *       show bytes that the disk does not have
  *   no whole batch, and none behind it
  *       a torn tail: cut; segments after it were never acknowledged (Y2): dropped
- *   no whole batch, but one behind it
+ *   no whole batch but sectors of zeros, and one behind it
+ *       a write that never reached the disk, while a later one did: power was lost before any sync that
+ *       covers either was answered. A torn tail: cut
+ *   no whole batch, nothing of it missing, and one behind it
  *       damage: the range is refused, what follows is served
  *   the file ends before the recovery point
  *       damage: what was synced is gone; the log goes on at the recovery point, in a new
@@ -35,7 +38,9 @@ enum {
     MARKER_FIXED = 64,
     MARKER_SEGMENT = 40,
     MARKER_MAX = 64 << 20,
-    WINDOW = 1 << 20
+    WINDOW = 1 << 20,
+    SECTOR = 512,
+    HOLE_MIN = 16 /* fewer zeros prove nothing */
 };
 
 /* ---- damage */
@@ -418,6 +423,28 @@ static int search_batch(struct scan *c, int64_t at, int64_t offset, struct batch
     return 0;
 }
 
+/* Is a part of [at, to) missing? The disk takes or leaves whole sectors; one that was never written reads as zeros.
+ * 1: yes; 0: no; -1: err. A flipped bit leaves no such hole. Records of zeros alone can look like one: then, and with
+ * a flip on top, and a crash within the same few bytes, this errs on the side of going on. */
+static int has_hole(struct scan *c, int64_t at, int64_t to, struct mr_err *err)
+{
+    while (at < to) {
+        int64_t end = (at / SECTOR + 1) * SECTOR;
+        size_t got, i = 0;
+        if (end > to)
+            end = to;
+        const char *p = look(c, at, (size_t)(end - at), &got, err);
+        if (!p)
+            return -1;
+        while (i < got && p[i] == 0)
+            i++;
+        if (got >= HOLE_MIN && i == got)
+            return 1;
+        at = end;
+    }
+    return 0;
+}
+
 /* Takes what is good in one segment from byte `at` on, where `*offset` is expected; moves *offset. *cut: the
  * byte from which on there is nothing, -1: it is whole. */
 static mr_code scan_segment(struct scan *c, int64_t at, int64_t *offset, bool *changed, int64_t *cut,
@@ -440,8 +467,12 @@ static mr_code scan_segment(struct scan *c, int64_t at, int64_t *offset, bool *c
             *offset = batch_end(&b);
             continue;
         }
-        int64_t found;
+        int64_t found = at;
         is = search_batch(c, at, *offset, &b, &found, err);
+        if (is > 0) {
+            int hole = has_hole(c, at, found, err);
+            is = hole < 0 ? -1 : !hole;
+        }
         if (is < 0)
             return err->code;
         if (!is) {

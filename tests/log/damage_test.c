@@ -256,6 +256,40 @@ static void damage_in_the_middle_is_refused_by_name_and_the_rest_served(void **s
     mr_sim_free(b.sim);
 }
 
+/* Power was lost: of two batches that nobody had an answer for, the disk took the second alone. */
+static void a_write_that_never_came_is_cut_with_all_behind_it(void **state)
+{
+    struct bench b;
+    struct mr_buf buf = {0};
+    struct mr_file *f;
+    mr_offset base;
+    char zeros[2000] = {0};
+    (void)state;
+    build(&b, true, 1 << 20);
+    assert_int_equal(reopen(&b), MR_OK);
+    int64_t synced = mr_log_bytes(b.log);
+    put_batch(&buf, RECORDS, 2, sizeof zeros, 9000);
+    assert_int_equal(mr_log_append(b.log, buf.p, buf.len, 1, 0, &base, &err), MR_OK);
+    size_t first = buf.len;
+    buf.len = 0;
+    put_batch(&buf, RECORDS + 2, 2, 40, 9001);
+    assert_int_equal(mr_log_append(b.log, buf.p, buf.len, 1, 0, &base, &err), MR_OK);
+    assert_int_equal(mr_file_open(b.w, "t/00000000000000000000.log", MR_FILE_WRITE, &f, &err), MR_OK);
+    assert_true(first > sizeof zeros);
+    assert_int_equal(mr_file_write(f, zeros, sizeof zeros, synced, &err), MR_OK);
+    mr_file_close(f);
+    mr_sim_kill(b.w);
+    mr_log_close(b.log);
+    mr_sim_restart(b.w);
+    assert_int_equal(reopen(&b), MR_OK);
+    assert_int_equal(mr_log_end(b.log).v, RECORDS);
+    assert_int_equal(mr_log_bytes(b.log), synced);
+    assert_int_equal(readable(&b), RECORDS);
+    mr_log_close(b.log);
+    mr_sim_free(b.sim);
+    mr_buf_fini(&buf);
+}
+
 static void an_unreadable_disk_is_an_error_not_a_loss(void **state)
 {
     (void)state;
@@ -290,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_missing_index_is_made_again),
         cmocka_unit_test(a_segment_that_ends_early_can_be_looked_up),
         cmocka_unit_test(damage_in_the_middle_is_refused_by_name_and_the_rest_served),
+        cmocka_unit_test(a_write_that_never_came_is_cut_with_all_behind_it),
         cmocka_unit_test(an_unreadable_disk_is_an_error_not_a_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
