@@ -15,11 +15,14 @@ enum {
     PRODUCER_ID_BLOCK = 1000,
     OPENED_A_TICK = 16, /* partitions that the tick opens for retention's sake */
     SETTING_LINES_MAX = 32,
+    COMPACT_BYTES = 1 << 20, /* that a slice of compaction reads, */
+    COMPACT_EVERY_MS = 20,   /* and how often: 50 MiB a second at most */
 };
 
 struct topic {
-    struct mr_topic pub; /* first */
-    uint32_t given;      /* settings, by row */
+    struct mr_topic pub;                        /* first */
+    uint32_t given;                             /* settings, by row */
+    const struct mr_partition_config *defaults; /* of the broker */
     bool deleted;
     struct mr_partition **open; /* [partitions], NULL: not opened */
 };
@@ -32,8 +35,12 @@ struct mr_broker {
     struct mr_map by_name, by_id;
     int64_t partitions; /* of all topics */
     int64_t producer_next, producer_block_end;
+    struct mr_partition_config defaults; /* of topics that say nothing */
     struct mr_timer tick;
-    uint32_t flushing; /* partitions, and the walk over them */
+    struct mr_timer slice; /* of compaction; runs while there is some */
+    bool compacting;
+    int64_t next_compact; /* the partition that is asked next, counted over all topics */
+    uint32_t flushing;    /* partitions, and the walk over them */
     void (*flushed)(void *arg);
     void *flushed_arg;
     bool closing; /* who is woken by a closing partition must not open it again */
@@ -56,6 +63,7 @@ void mr_broker_config_init(struct mr_broker_config *c)
         .tick_ms = 60000,
     };
     mr_log_config_init(&c->log);
+    c->log.file_delete_delay_ms = 60000;
 }
 
 /* ------------------------------------------------------------------ paths and files */
@@ -102,7 +110,7 @@ static mr_code topic_write(struct mr_broker *b, const struct topic *t, struct mr
     hex(t->pub.id, id);
     bool ok = mr_buf_printf(&text, "millrace topic 1\nname %s\nid %s\npartitions %d\n", t->pub.name, id,
                             t->pub.partitions);
-    for (size_t i = 0; ok && mr_setting_row(i, &t->pub.config, t->given, &row); i++)
+    for (size_t i = 0; ok && mr_setting_row(i, &t->pub.config, t->given, NULL, &row); i++)
         if (row.given)
             ok = mr_buf_printf(&text, "set %s %s\n", row.name, row.value);
     if (ok && t->deleted)
@@ -137,7 +145,8 @@ static struct topic *topic_new(const struct mr_broker *b, struct mr_slice name, 
     t->pub.name = mr_strndup(name.p, name.len);
     t->pub.partitions = partitions;
     t->pub.internal = name.len > 2 && name.p[0] == '_' && name.p[1] == '_';
-    t->pub.config = (struct mr_partition_config){.log = b->config.log, .durable = b->config.durable};
+    t->pub.config = b->defaults;
+    t->defaults = &b->defaults;
     t->open = mr_alloc((size_t)partitions * sizeof(struct mr_partition *));
     if (!t->pub.name || !t->open) {
         topic_free(t);
@@ -213,7 +222,7 @@ const struct mr_topic *mr_broker_topic_at(const struct mr_broker *b, size_t i)
 bool mr_topic_setting(const struct mr_topic *t, size_t i, struct mr_setting_row *out)
 {
     const struct topic *whole = (const struct topic *)(const void *)t;
-    return mr_setting_row(i, &t->config, whole->given, out);
+    return mr_setting_row(i, &t->config, whole->given, whole->defaults, out);
 }
 
 /* ------------------------------------------------------------------ removing */
@@ -373,6 +382,8 @@ enum mr_refusal mr_broker_create(struct mr_broker *b, struct mr_slice name, int3
     }
     for (size_t i = 0; !r && i < setting_count; i++)
         r = mr_setting_apply(&settings[i], &t->pub.config, &t->given, err);
+    if (!r)
+        r = mr_setting_agree(&t->pub.config, err);
     if (r || check_only) {
         topic_free(t);
         return r;
@@ -404,23 +415,17 @@ static struct topic *find_topic(struct mr_broker *b, struct mr_slice name, struc
     return t;
 }
 
-enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const struct mr_setting *settings,
-                                size_t setting_count, bool replace, bool check_only, struct mr_err *err)
+/* On disk, then for whoever uses it: a change that cannot be kept did not happen. */
+static enum mr_refusal reconfigure(struct mr_broker *b, struct topic *t,
+                                   const struct mr_partition_config *now, uint32_t given, bool check_only,
+                                   struct mr_err *err)
 {
-    struct topic *t = find_topic(b, name, err);
-    if (!t)
-        return MR_REFUSE_UNKNOWN_TOPIC;
-    const struct mr_partition_config defaults = {.log = b->config.log, .durable = b->config.durable};
     const struct mr_partition_config was = t->pub.config;
-    struct mr_partition_config now = replace ? defaults : was;
-    uint32_t given_was = t->given, given = replace ? 0 : t->given;
-    enum mr_refusal r = MR_REFUSE_NONE;
-    for (size_t i = 0; !r && i < setting_count; i++)
-        r = settings[i].value.p ? mr_setting_apply(&settings[i], &now, &given, err)
-                                : mr_setting_clear(settings[i].name, &defaults, &now, &given, err);
+    uint32_t given_was = t->given;
+    enum mr_refusal r = mr_setting_agree(now, err);
     if (r || check_only)
         return r;
-    t->pub.config = now;
+    t->pub.config = *now;
     t->given = given;
     if (topic_write(b, t, err)) {
         t->pub.config = was;
@@ -432,6 +437,36 @@ enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const
         if (t->open[i])
             mr_partition_configure(t->open[i], &t->pub.config);
     return MR_REFUSE_NONE;
+}
+
+enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const struct mr_setting *settings,
+                                size_t setting_count, bool replace, bool check_only, struct mr_err *err)
+{
+    struct topic *t = find_topic(b, name, err);
+    if (!t)
+        return MR_REFUSE_UNKNOWN_TOPIC;
+    struct mr_partition_config now = replace ? b->defaults : t->pub.config;
+    uint32_t given = replace ? 0 : t->given;
+    enum mr_refusal r = MR_REFUSE_NONE;
+    for (size_t i = 0; !r && i < setting_count; i++)
+        r = settings[i].value.p ? mr_setting_apply(&settings[i], &now, &given, err)
+                                : mr_setting_clear(settings[i].name, &b->defaults, &now, &given, err);
+    return r ? r : reconfigure(b, t, &now, given, check_only, err);
+}
+
+enum mr_refusal mr_broker_change(struct mr_broker *b, struct mr_slice name,
+                                 const struct mr_setting_change *changes, size_t count, bool check_only,
+                                 struct mr_err *err)
+{
+    struct topic *t = find_topic(b, name, err);
+    if (!t)
+        return MR_REFUSE_UNKNOWN_TOPIC;
+    struct mr_partition_config now = t->pub.config;
+    uint32_t given = t->given;
+    enum mr_refusal r = MR_REFUSE_NONE;
+    for (size_t i = 0; !r && i < count; i++)
+        r = mr_setting_change(&changes[i], &b->defaults, &now, &given, err);
+    return r ? r : reconfigure(b, t, &now, given, check_only, err);
 }
 
 enum mr_refusal mr_broker_grow(struct mr_broker *b, struct mr_slice name, int32_t partitions, bool check_only,
@@ -513,6 +548,32 @@ struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_to
     return p;
 }
 
+/* One partition is compacted at a time: its key map is the memory that compaction takes. */
+static void compact_slice(void *arg)
+{
+    struct mr_broker *b = arg;
+    struct mr_err err;
+    int64_t at = 0, asked = b->next_compact;
+    bool more = false;
+    for (size_t k = 0; k < b->count && !more; k++) {
+        struct topic *t = b->topics[k];
+        for (int32_t i = 0; i < t->pub.partitions && !more; i++, at++) {
+            struct mr_partition *p = t->open[i];
+            if (!p || (at < asked && !mr_partition_compacting(p)))
+                continue;
+            more = mr_partition_compact(p, COMPACT_BYTES, &err);
+            b->next_compact = at;
+            if (err.code) {
+                mr_wrap(&err, "partition %s-%d", t->pub.name, i);
+                tell(b, MR_ERROR, err.text);
+            }
+        }
+    }
+    if (more)
+        mr_timer_set(b->world, &b->slice, mr_now(b->world) + COMPACT_EVERY_MS);
+    b->compacting = more;
+}
+
 /* Retention also concerns partitions that nobody has used since the start: a few of them a tick. */
 static void tick(void *arg)
 {
@@ -539,6 +600,12 @@ static void tick(void *arg)
                 tell(b, MR_ERROR, err.text);
             }
         }
+    }
+    if (!b->compacting) { /* who has something to compact is asked anew */
+        b->next_compact = 0;
+        b->slice.fire = compact_slice;
+        b->slice.arg = b;
+        mr_timer_set(b->world, &b->slice, mr_now(b->world));
     }
     mr_timer_set(b->world, &b->tick, mr_now(b->world) + b->config.tick_ms);
 }
@@ -717,6 +784,8 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     }
     b->world = w;
     b->config = *config;
+    b->defaults = (struct mr_partition_config){.log = config->log, .durable = config->durable};
+    mr_setting_defaults(&b->defaults);
     (void)snprintf(b->dir, sizeof b->dir, "%s", data_dir);
     mr_map_init(&b->by_name, TOPICS_MAX);
     mr_map_init(&b->by_id, TOPICS_MAX);
@@ -771,6 +840,7 @@ void mr_broker_close(struct mr_broker *b)
         return;
     b->closing = true;
     mr_timer_stop(b->world, &b->tick);
+    mr_timer_stop(b->world, &b->slice);
     for (size_t k = 0; k < b->count; k++) {
         struct topic *t = b->topics[k];
         for (int32_t i = 0; i < t->pub.partitions; i++) {

@@ -55,6 +55,28 @@ struct mr_setting_row {
     char value[MR_TOPIC_SETTING_MAX];
     bool given;
     const char *help;
+    char standard[MR_TOPIC_SETTING_MAX]; /* what holds when it is not given, on this node */
+    int8_t type;                         /* enum mr_setting_type */
+    bool sensitive;                      /* the value is a secret: none of a topic's is */
+};
+enum mr_setting_type { /* by Kafka's numbers */
+                       MR_SETTING_BOOL = 1,
+                       MR_SETTING_STRING = 2,
+                       MR_SETTING_INT = 3,
+                       MR_SETTING_LONG = 5,
+                       MR_SETTING_DOUBLE = 6,
+                       MR_SETTING_LIST = 7,
+};
+/* A change that says what is to be done, for values that are lists too. */
+enum mr_setting_op { /* by Kafka's numbers */
+                     MR_SETTING_SET = 0,
+                     MR_SETTING_DELETE = 1,   /* back to the default */
+                     MR_SETTING_APPEND = 2,   /* lists: words that are not in it yet */
+                     MR_SETTING_SUBTRACT = 3, /* lists: words that are */
+};
+struct mr_setting_change {
+    struct mr_slice name, value;
+    enum mr_setting_op op;
 };
 
 mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr_broker_config *config,
@@ -75,6 +97,10 @@ enum mr_refusal mr_broker_delete(struct mr_broker *b, struct mr_slice name, stru
  * are not named go back too. Open partitions follow at once. Blocks for two fsyncs. */
 enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const struct mr_setting *settings,
                                 size_t setting_count, bool replace, bool check_only, struct mr_err *err);
+/* The same by operations, one after another. INVALID_CONFIG: append to what is no list. */
+enum mr_refusal mr_broker_change(struct mr_broker *b, struct mr_slice name,
+                                 const struct mr_setting_change *changes, size_t count, bool check_only,
+                                 struct mr_err *err);
 /* More partitions; fewer are refused. Blocks for two fsyncs. */
 enum mr_refusal mr_broker_grow(struct mr_broker *b, struct mr_slice name, int32_t partitions, bool check_only,
                                struct mr_err *err);

@@ -12,8 +12,25 @@ static enum mr_refusal refuse(enum mr_refusal r, struct mr_err *err, const char 
     return r;
 }
 
-static enum mr_refusal check_records(const struct mr_batch_header *h, struct mr_slice batch,
-                                     struct mr_buf *scratch, struct mr_err *err)
+/* What the topic's settings ask of a record. */
+static enum mr_refusal check_record(const struct mr_check *c, const struct mr_record *r, int32_t n,
+                                    struct mr_err *err)
+{
+    enum mr_refusal why = MR_REFUSE_NONE;
+    if (c->keyed && !r->has_key) {
+        (void)mr_fail(err, MR_BADDATA, "record %d has no key, which a compacted topic needs", n);
+        why = MR_REFUSE_INVALID_RECORD;
+    } else if (r->timestamp != -1 && ((c->latest > 0 && r->timestamp > c->latest) ||
+                                      (c->earliest > 0 && r->timestamp < c->earliest))) {
+        (void)mr_fail(err, MR_BADDATA, "record %d has timestamp %lld, outside of %lld to %lld", n,
+                      (long long)r->timestamp, (long long)c->earliest, (long long)c->latest);
+        why = MR_REFUSE_INVALID_TIMESTAMP;
+    }
+    return why;
+}
+
+static enum mr_refusal check_records(const struct mr_check *c, const struct mr_batch_header *h,
+                                     struct mr_slice batch, struct mr_buf *scratch, struct mr_err *err)
 {
     struct mr_record_walk walk;
     struct mr_record record;
@@ -23,6 +40,9 @@ static enum mr_refusal check_records(const struct mr_batch_header *h, struct mr_
     while (rc == MR_OK && (rc = mr_record_walk_next(&walk, &record, err)) == MR_OK) {
         if (record.offset != h->base_offset + n)
             return refuse(MR_REFUSE_INVALID_RECORD, err, "offsets inside of the batch are not 0, 1, 2 ...");
+        enum mr_refusal why = check_record(c, &record, n, err);
+        if (why)
+            return why;
         n++;
     }
     if (rc == MR_END)
@@ -56,8 +76,8 @@ static enum mr_refusal check_one(const struct mr_check *c, const struct mr_batch
         return refuse(MR_REFUSE_INVALID_RECORD, err, "producer id without sequence or epoch");
     if ((h->attributes & ATTRIBUTE_CODEC) > MR_CODEC_ZSTD)
         return refuse(MR_REFUSE_COMPRESSION, err, "codec of the batch is not known");
-    if (c->records) {
-        enum mr_refusal r = check_records(h, batch, scratch, err);
+    if (c->records || c->keyed) {
+        enum mr_refusal r = check_records(c, h, batch, scratch, err);
         if (r)
             return r;
     }

@@ -8,10 +8,12 @@
 struct mr_check {
     int64_t max_batch_bytes;
     int64_t segment_bytes;
-    bool many;          /* several batches; else exactly one */
-    bool records;       /* walk the records too; scratch is used for what is compressed */
-    bool transactional; /* batches of transactions are taken */
-    bool stamp;         /* the broker's clock: timestamps of the producer do not matter */
+    bool many;                /* several batches; else exactly one */
+    bool records;             /* walk the records too; scratch is used for what is compressed */
+    bool transactional;       /* batches of transactions are taken */
+    bool keyed;               /* records without a key are refused; walks them */
+    int64_t earliest, latest; /* timestamps, ms; 0: no limit; -1 is always taken */
+    bool stamp;               /* the broker's clock: timestamps of the producer do not matter */
 };
 
 /* Checks whole batches back to back, in Kafka's order. On refusal err says why. */

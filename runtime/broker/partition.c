@@ -12,9 +12,11 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "broker/check.h"
+#include "broker/recode.h"
 
 enum {
     SNAPSHOT_EVERY = 1000000, /* records between snapshots */
+    IN_SYNC = 1,              /* replicas, this one */
     BATCH_MIN = 128           /* of max.message.bytes for the log itself: markers must always fit */
 };
 
@@ -260,11 +262,21 @@ static bool appendable(struct mr_partition *p, const char *bytes, size_t len, st
         .segment_bytes = p->config.log.segment_bytes,
         .many = pr->trusted,
         .records = !pr->trusted,
+        .keyed = p->config.log.compact,
         .stamp = p->config.log_append_time,
         .transactional = pr->transactional,
     };
     struct mr_buf scratch = {0};
     struct mr_err err = {0};
+    int64_t now_ms = mr_wall(p->world) / 1000000;
+    if (!pr->trusted && !check.stamp) {
+        check.earliest = p->config.before_max_ms > 0 && p->config.before_max_ms < now_ms
+                             ? now_ms - p->config.before_max_ms
+                             : 0;
+        check.latest = p->config.after_max_ms > 0 && p->config.after_max_ms < INT64_MAX - now_ms
+                           ? now_ms + p->config.after_max_ms
+                           : 0;
+    }
     enum mr_refusal r = mr_check_batches(&check, (struct mr_slice){bytes, len}, &scratch, &err);
     mr_buf_fini(&scratch);
     if (r) {
@@ -299,10 +311,33 @@ static bool refuse_broken(struct mr_produce *pr)
                    "a sync of this partition failed; restart the node to recover what is safe");
 }
 
+static void flush_due(void *arg)
+{
+    struct mr_partition *p = arg;
+    p->flush_armed = false;
+    if (mr_log_synced(p->log).v < mr_log_end(p->log).v)
+        want_sync(p);
+}
+
+/* flush.messages and flush.ms: how much a loss of power may take back. */
+static void flush_by_settings(struct mr_partition *p)
+{
+    const struct mr_partition_config *c = &p->config;
+    if (c->flush_messages > 0 && mr_log_end(p->log).v - mr_log_synced(p->log).v >= c->flush_messages)
+        want_sync(p);
+    if (c->flush_ms <= 0 || c->flush_ms == INT64_MAX || p->flush_armed)
+        return;
+    p->flush.fire = flush_due;
+    p->flush.arg = p;
+    p->flush_armed = true;
+    mr_timer_set(p->world, &p->flush, mr_now(p->world) + c->flush_ms);
+}
+
 /* Appended and noted: seen now, or when it is on the disk. */
 static bool await(struct mr_partition *p, struct mr_produce *pr)
 {
     if (!p->config.durable) {
+        flush_by_settings(p);
         raise_high(p);
         return true;
     }
@@ -310,20 +345,8 @@ static bool await(struct mr_partition *p, struct mr_produce *pr)
     return settle_or_wait(p, pr, mr_log_end(p->log).v);
 }
 
-bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
+static bool append(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
 {
-    int64_t duplicate_end = -1;
-    begin(pr);
-    if (p->broken)
-        return refuse_broken(pr);
-    if (!appendable(p, bytes, len, pr, &duplicate_end))
-        return true;
-    if (duplicate_end >= 0) { /* D1, P4: the first one may still be on its way to the disk */
-        if (p->config.durable && duplicate_end > p->high)
-            want_sync(p);
-        return settle_or_wait(p, pr, duplicate_end);
-    }
-
     mr_ns now = mr_wall(p->world);
     int64_t now_ms = now / 1000000;
     if (p->config.log_append_time) {
@@ -341,6 +364,38 @@ bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struc
         return refused(pr, MR_REFUSE_UNKNOWN, MR_MEMORY, "no memory to remember the producer");
     }
     return await(p, pr);
+}
+
+/* The codec that the topic asks for. */
+static bool append_recoded(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
+{
+    struct mr_buf made = {0};
+    struct mr_err err = {0};
+    mr_code rc = mr_recode((struct mr_slice){bytes, len}, (enum mr_codec)(p->config.compression - 1),
+                           p->config.log.max_batch_bytes, &made, &err);
+    bool settled = rc ? refused(pr, rc == MR_LIMIT ? MR_REFUSE_TOO_LARGE : MR_REFUSE_STORAGE, rc, err.text)
+                      : append(p, made.p, made.len, pr);
+    mr_buf_fini(&made);
+    return settled;
+}
+
+bool mr_partition_produce(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
+{
+    int64_t duplicate_end = -1;
+    begin(pr);
+    if (p->broken)
+        return refuse_broken(pr);
+    if (pr->acks == -1 && p->config.min_in_sync > IN_SYNC)
+        return refused(pr, MR_REFUSE_NOT_ENOUGH_REPLICAS, MR_AGAIN,
+                       "fewer replicas are in sync than min.insync.replicas asks for");
+    if (!appendable(p, bytes, len, pr, &duplicate_end))
+        return true;
+    if (duplicate_end >= 0) { /* D1, P4: the first one may still be on its way to the disk */
+        if (p->config.durable && duplicate_end > p->high)
+            want_sync(p);
+        return settle_or_wait(p, pr, duplicate_end);
+    }
+    return p->config.compression ? append_recoded(p, bytes, len, pr) : append(p, bytes, len, pr);
 }
 
 bool mr_partition_mark(struct mr_partition *p, const struct mr_marker *marker, int64_t producer_id,
@@ -597,6 +652,7 @@ static void leave(struct mr_partition *p)
         mr_free(p->ticket);
     p->ticket = NULL;
     p->syncing = false;
+    mr_timer_stop(p->world, &p->flush);
     p->broken = MR_CANCELLED; /* whoever is woken below and tries again is refused */
     give_up(p, MR_REFUSE_STORAGE, MR_CANCELLED, "the node is stopping");
     wake(p, true);
@@ -661,4 +717,26 @@ void mr_partition_tick(struct mr_partition *p, struct mr_err *err)
     if (rc == MR_OK && (mr_producers_count(&p->producers) || p->txns.aborted_count) &&
         mr_log_end(p->log).v - p->snapshot_at > SNAPSHOT_EVERY)
         (void)mr_partition_snapshot_save(p, err);
+}
+
+bool mr_partition_compact(struct mr_partition *p, int64_t budget, struct mr_err *err)
+{
+    bool more = false;
+    mr_err_clear(err);
+    if (p->broken)
+        return p->compacting = false;
+    mr_code rc = mr_log_compact(p->log, (mr_offset){p->high}, mr_wall(p->world), budget, &more, err);
+    if (!rc)
+        mr_err_clear(err);
+    return p->compacting = more;
+}
+
+bool mr_partition_compacting(const struct mr_partition *p)
+{
+    return p->compacting;
+}
+
+const struct mr_compact_counts *mr_partition_compact_counts(const struct mr_partition *p)
+{
+    return mr_log_compact_counts(p->log);
 }

@@ -29,8 +29,15 @@ enum {
 
 struct mr_partition_config {
     struct mr_log_config log;
-    bool durable;         /* fsync before readers and acks=-1 see it */
-    bool log_append_time; /* the broker's clock instead of the producer's */
+    bool durable;           /* fsync before readers and acks=-1 see it */
+    bool log_append_time;   /* the broker's clock instead of the producer's */
+    bool unclean;           /* a replica that is behind may lead rather than none */
+    int64_t compression;    /* 0: batches stay as producers made them; else 1 + enum mr_codec */
+    mr_ms before_max_ms;    /* records with older timestamps are refused; 0: none are */
+    mr_ms after_max_ms;     /* the same of timestamps in the future */
+    int64_t flush_messages; /* not durable: synced when so many records are not; 0: never */
+    mr_ms flush_ms;         /* not durable: synced this long after an append; 0: at the tick */
+    int64_t min_in_sync;    /* acks -1 is refused when fewer replicas are in sync; there is one */
 };
 
 /* One append on its way. The caller's memory, zeroed; after mr_partition_produce said false it must stay
@@ -125,5 +132,9 @@ enum mr_refusal mr_partition_list_below(struct mr_partition *p, int64_t timestam
 enum mr_refusal mr_partition_trim(struct mr_partition *p, int64_t offset, int64_t *start, struct mr_err *err);
 /* Retention, age of segments, producers that fell silent, and a snapshot of the rest now and then. */
 void mr_partition_tick(struct mr_partition *p, struct mr_err *err);
+/* A slice of compaction (mr_log_compact). true: there is more to do, soon. */
+bool mr_partition_compact(struct mr_partition *p, int64_t budget, struct mr_err *err);
+bool mr_partition_compacting(const struct mr_partition *p); /* between two slices of a pass */
+const struct mr_compact_counts *mr_partition_compact_counts(const struct mr_partition *p);
 
 #endif

@@ -30,8 +30,10 @@ struct mr_partition {
     int64_t lent;   /* high watermark when the topic became durable, or where retention put it: P2 is not for
                        it */
     int64_t stable; /* last stable offset */
-    int64_t snapshot_at; /* log offset of the newest snapshot on disk; -1 none */
-    mr_code broken;      /* MR_OK, or why a sync failed: no more writes (L4 of the log) */
+    int64_t snapshot_at;   /* log offset of the newest snapshot on disk; -1 none */
+    struct mr_timer flush; /* not durable: flush_ms after an append */
+    bool flush_armed, compacting;
+    mr_code broken; /* MR_OK, or why a sync failed: no more writes (L4 of the log) */
     char dir[MR_PARTITION_PATH_BYTES];
 };
 

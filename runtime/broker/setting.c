@@ -1,46 +1,100 @@
-/* setting.c - the table of topic settings. One row each; create, describe and the topic files read it. */
+/* setting.c - the table of topic settings. One row each; create, alter, describe and the topic files read it.
+ *
+ * Rows must keep to what is true: a setting that has no effect here is not in the table, or says so in its
+ * help, or has the one value that is served and a reason.
+ */
 #include "broker/setting.h"
 
 #include "base/assert.h"
 #include "base/text.h"
 
-enum kind { NUMBER, CHOICE };
+enum kind { NUMBER, CHOICE, ONLY, RATIO, POLICY, CODEC };
 
 struct row {
     const char *name;
     enum kind kind;
-    size_t at; /* in struct mr_partition_config: int64_t (NUMBER) or bool (CHOICE) */
+    int8_t type;
+    size_t at; /* in struct mr_partition_config: int64_t, bool (CHOICE), double (RATIO) */
     int64_t min, max;
-    const char *no, *yes; /* CHOICE: false and true; yes NULL: `no` is the only one served */
+    const char *no, *yes; /* CHOICE: false and true. ONLY: what is served, and why nothing else is */
     const char *help;
 };
 
 #define AT(field) offsetof(struct mr_partition_config, field)
-#define NOWHERE   SIZE_MAX /* a setting with one value only needs no field */
+#define INT       MR_SETTING_INT, AT
+#define LONG      MR_SETTING_LONG, AT
 
 static const struct row rows[] = {
-    {"cleanup.policy", CHOICE, NOWHERE, 0, 0, "delete", NULL, "What happens to old segments."},
-    {"compression.type", CHOICE, NOWHERE, 0, 0, "producer", NULL, "Batches stay as producers made them."},
-    {"durability", CHOICE, AT(durable), 0, 0, "page_cache", "fsync",
+    {"cleanup.policy", POLICY, MR_SETTING_LIST, 0, 0, 0, NULL, NULL,
+     "What happens to old segments. delete: they go by retention.ms and retention.bytes. compact: of every "
+     "key "
+     "the newest record stays, and records without a key go. Both: compact,delete. Empty: all stays."},
+    {"compression.type", CODEC, MR_SETTING_STRING, AT(compression), 0, 0, NULL, NULL,
+     "producer: batches stay as they come. uncompressed, gzip, snappy, lz4, zstd: what comes otherwise is "
+     "compressed anew."},
+    {"delete.retention.ms", NUMBER, LONG(log.delete_retention_ms), 0, INT64_MAX, NULL, NULL,
+     "How long compaction keeps the record that says that a key is deleted, and the markers of "
+     "transactions."},
+    {"durability", CHOICE, MR_SETTING_STRING, AT(durable), 0, 0, "page_cache", "fsync",
      "fsync: acknowledged with acks=all and visible to readers only once on the disk. page_cache: at once; a "
      "loss of power may take the newest records back."},
-    {"index.interval.bytes", NUMBER, AT(log.index_interval_bytes), 0, INT32_MAX, NULL, NULL,
+    {"file.delete.delay.ms", NUMBER, LONG(log.file_delete_delay_ms), 0, INT64_MAX, NULL, NULL,
+     "How long the file of a segment that retention dropped stays on the disk, under another name."},
+    {"flush.messages", NUMBER, LONG(flush_messages), 1, INT64_MAX, NULL, NULL,
+     "With durability page_cache: a sync follows when so many records are not on the disk."},
+    {"flush.ms", NUMBER, LONG(flush_ms), 1, INT64_MAX, NULL, NULL,
+     "With durability page_cache: a sync follows this long after an append; at the latest with the tick."},
+    {"index.interval.bytes", NUMBER, INT(log.index_interval_bytes), 0, INT32_MAX, NULL, NULL,
      "Bytes between two entries of the offset index."},
-    {"max.message.bytes", NUMBER, AT(log.max_batch_bytes), 0, 256 << 20, NULL, NULL,
+    {"max.compaction.lag.ms", NUMBER, LONG(log.max_compaction_lag_ms), 1, INT64_MAX, NULL, NULL,
+     "What is older is compacted even when little has changed; the segment in use is closed for it."},
+    {"max.message.bytes", NUMBER, INT(log.max_batch_bytes), 0, 256 << 20, NULL, NULL,
      "Largest batch that is taken, in bytes, as compressed."},
-    {"message.timestamp.type", CHOICE, AT(log_append_time), 0, 0, "CreateTime", "LogAppendTime",
-     "Whose clock stamps the records: the producer's or the broker's."},
-    {"min.insync.replicas", NUMBER, NOWHERE, 1, 1, NULL, NULL, "Replicas that acks=all waits for."},
-    {"retention.bytes", NUMBER, AT(log.retention_bytes), -1, INT64_MAX, NULL, NULL,
+    {"message.timestamp.after.max.ms", NUMBER, LONG(after_max_ms), 1, INT64_MAX, NULL, NULL,
+     "How far in the future the timestamp of a record may be."},
+    {"message.timestamp.before.max.ms", NUMBER, LONG(before_max_ms), 1, INT64_MAX, NULL, NULL,
+     "How old the timestamp of a record may be."},
+    {"message.timestamp.type", CHOICE, MR_SETTING_STRING, AT(log_append_time), 0, 0, "CreateTime",
+     "LogAppendTime", "Whose clock stamps the records: the producer's or the broker's."},
+    {"min.cleanable.dirty.ratio", RATIO, MR_SETTING_DOUBLE, AT(log.min_dirty_ratio), 0, 1, NULL, NULL,
+     "Compaction begins when this part of the closed segments has not been compacted yet."},
+    {"min.compaction.lag.ms", NUMBER, LONG(log.min_compaction_lag_ms), 0, INT64_MAX, NULL, NULL,
+     "A segment with a younger record is not compacted."},
+    {"min.insync.replicas", NUMBER, INT(min_in_sync), 1, INT32_MAX, NULL, NULL,
+     "Replicas that acks=all needs. A partition has one: with more, acks=all is refused."},
+    {"preallocate", ONLY, MR_SETTING_BOOL, 0, 0, 0, "false",
+     "files grow as they are written, so that a crash leaves no zeros behind the last record",
+     "Whether the file of a segment is made in its full size."},
+    {"retention.bytes", NUMBER, LONG(log.retention_bytes), -1, INT64_MAX, NULL, NULL,
      "Oldest segments go while a partition is larger; -1: no limit."},
-    {"retention.ms", NUMBER, AT(log.retention_ms), -1, INT64_MAX, NULL, NULL,
+    {"retention.ms", NUMBER, LONG(log.retention_ms), -1, INT64_MAX, NULL, NULL,
      "Segments go when their newest record is older; -1: no limit."},
-    {"segment.bytes", NUMBER, AT(log.segment_bytes), 4096, INT32_MAX, NULL, NULL,
+    {"segment.bytes", NUMBER, INT(log.segment_bytes), 4096, INT32_MAX, NULL, NULL,
      "A new segment begins beyond this size."},
-    {"segment.ms", NUMBER, AT(log.segment_ms), 1, INT64_MAX, NULL, NULL,
+    {"segment.index.bytes", NUMBER, INT(log.segment_index_bytes), 64, INT32_MAX, NULL, NULL,
+     "A new segment begins when the offset index would be larger."},
+    {"segment.jitter.ms", NUMBER, LONG(log.segment_jitter_ms), 0, INT64_MAX, NULL, NULL,
+     "Up to this much is taken from segment.ms, so that not all segments end at once."},
+    {"segment.ms", NUMBER, LONG(log.segment_ms), 1, INT64_MAX, NULL, NULL,
      "A new segment begins beyond this age."},
+    {"unclean.leader.election.enable", CHOICE, MR_SETTING_BOOL, AT(unclean), 0, 0, "false", "true",
+     "Whether a replica that is behind may lead when no other is there. A partition has one replica: it has "
+     "no effect yet."},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
+_Static_assert(ROWS <= 32, "`given` has 32 bits");
+
+static const char *const codecs[] = {"producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"};
+enum { CODECS = sizeof codecs / sizeof codecs[0] };
+static const char *const policies[] = {"delete", "compact"};
+enum { DELETE = 1, COMPACT = 2 };
+
+void mr_setting_defaults(struct mr_partition_config *c)
+{
+    c->after_max_ms = 3600000;
+    c->before_max_ms = c->flush_messages = c->flush_ms = INT64_MAX;
+    c->min_in_sync = 1;
+}
 
 static const struct row *find(struct mr_slice name)
 {
@@ -61,18 +115,55 @@ static enum mr_refusal unknown(struct mr_slice name, struct mr_err *err)
     return MR_REFUSE_INVALID_CONFIG;
 }
 
+static enum mr_refusal bad(const struct row *row, struct mr_slice value, struct mr_err *err, const char *must)
+{
+    (void)mr_fail(err, MR_BADCONF, "topic setting '%s' is '%.*s': %s", row->name, MR_SLICE_ARG(value), must);
+    return MR_REFUSE_INVALID_CONFIG;
+}
+
+/* ------------------------------------------------------------------ lists */
+
+static uint32_t policy_of(const struct mr_partition_config *c)
+{
+    return (c->log.retain ? DELETE : 0u) | (c->log.compact ? COMPACT : 0u);
+}
+
+/* Words with commas between them, blanks around them. */
+static enum mr_refusal read_policy(const struct row *row, struct mr_slice value, uint32_t *out,
+                                   struct mr_err *err)
+{
+    *out = 0;
+    for (size_t at = 0; at < value.len;) {
+        const char *comma = memchr(value.p + at, ',', value.len - at);
+        size_t end = comma ? (size_t)(comma - value.p) : value.len, last = end;
+        while (at < last && value.p[at] == ' ')
+            at++;
+        while (last > at && value.p[last - 1] == ' ')
+            last--;
+        uint32_t bit = 0;
+        for (uint32_t i = 0; i < 2; i++)
+            if (mr_slice_eq((struct mr_slice){value.p + at, last - at}, mr_slice_of(policies[i])))
+                bit = 1u << i;
+        if (!bit)
+            return bad(row, value, err, "must be 'delete', 'compact', both with a comma, or empty");
+        *out |= bit;
+        at = end + 1;
+    }
+    return MR_REFUSE_NONE;
+}
+
+/* ------------------------------------------------------------------ setting */
+
 static enum mr_refusal set_choice(const struct row *row, const struct mr_setting *s,
                                   struct mr_partition_config *c, struct mr_err *err)
 {
-    bool yes = row->yes && mr_slice_eq(s->value, mr_slice_of(row->yes));
+    bool yes = mr_slice_eq(s->value, mr_slice_of(row->yes));
     if (!yes && !mr_slice_eq(s->value, mr_slice_of(row->no))) {
-        (void)mr_fail(err, MR_BADCONF, "topic setting '%s' is '%.*s': this node serves '%s'%s%s%s", row->name,
-                      MR_SLICE_ARG(s->value), row->no, row->yes ? " and '" : "", row->yes ? row->yes : "",
-                      row->yes ? "'" : "");
-        return MR_REFUSE_INVALID_CONFIG;
+        char must[96];
+        (void)snprintf(must, sizeof must, "must be '%s' or '%s'", row->no, row->yes);
+        return bad(row, s->value, err, must);
     }
-    if (row->yes)
-        memcpy((char *)c + row->at, &yes, sizeof yes);
+    memcpy((char *)c + row->at, &yes, sizeof yes);
     return MR_REFUSE_NONE;
 }
 
@@ -81,13 +172,55 @@ static enum mr_refusal set_number(const struct row *row, const struct mr_setting
 {
     int64_t v;
     if (!mr_parse_i64(s->value, &v) || v < row->min || v > row->max) {
-        (void)mr_fail(err, MR_BADCONF, "topic setting '%s' is '%.*s': must be a number from %lld to %lld",
-                      row->name, MR_SLICE_ARG(s->value), (long long)row->min, (long long)row->max);
-        return MR_REFUSE_INVALID_CONFIG;
+        char must[96];
+        (void)snprintf(must, sizeof must, "must be a number from %lld to %lld", (long long)row->min,
+                       (long long)row->max);
+        return bad(row, s->value, err, must);
     }
-    if (row->at != NOWHERE)
-        memcpy((char *)c + row->at, &v, sizeof v);
+    memcpy((char *)c + row->at, &v, sizeof v);
     return MR_REFUSE_NONE;
+}
+
+static enum mr_refusal set_codec(const struct row *row, const struct mr_setting *s,
+                                 struct mr_partition_config *c, struct mr_err *err)
+{
+    for (int i = 0; i < CODECS; i++)
+        if (mr_slice_eq(s->value, mr_slice_of(codecs[i]))) {
+            c->compression = i;
+            return MR_REFUSE_NONE;
+        }
+    return bad(row, s->value, err, "must be producer, uncompressed, gzip, snappy, lz4 or zstd");
+}
+
+static enum mr_refusal set(const struct row *row, const struct mr_setting *s, struct mr_partition_config *c,
+                           struct mr_err *err)
+{
+    double ratio;
+    uint32_t policy;
+    enum mr_refusal r;
+    switch (row->kind) {
+    case NUMBER:
+        return set_number(row, s, c, err);
+    case CHOICE:
+        return set_choice(row, s, c, err);
+    case CODEC:
+        return set_codec(row, s, c, err);
+    case ONLY:
+        return mr_slice_eq(s->value, mr_slice_of(row->no)) ? MR_REFUSE_NONE
+                                                           : bad(row, s->value, err, row->yes);
+    case RATIO:
+        if (!mr_parse_f64(s->value, &ratio) || !(ratio >= 0 && ratio <= 1))
+            return bad(row, s->value, err, "must be a number from 0 to 1");
+        memcpy((char *)c + row->at, &ratio, sizeof ratio);
+        return MR_REFUSE_NONE;
+    case POLICY:
+        if ((r = read_policy(row, s->value, &policy, err)))
+            return r;
+        c->log.retain = (policy & DELETE) != 0;
+        c->log.compact = (policy & COMPACT) != 0;
+        return MR_REFUSE_NONE;
+    }
+    return MR_REFUSE_UNKNOWN;
 }
 
 enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition_config *c, uint32_t *given,
@@ -96,7 +229,7 @@ enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition
     const struct row *row = find(s->name);
     if (!row)
         return unknown(s->name, err);
-    enum mr_refusal r = row->kind == CHOICE ? set_choice(row, s, c, err) : set_number(row, s, c, err);
+    enum mr_refusal r = set(row, s, c, err);
     if (!r)
         *given |= 1u << (row - rows);
     return r;
@@ -108,29 +241,108 @@ enum mr_refusal mr_setting_clear(struct mr_slice name, const struct mr_partition
     const struct row *row = find(name);
     if (!row)
         return unknown(name, err);
-    if (row->at != NOWHERE)
-        memcpy((char *)c + row->at, (const char *)defaults + row->at,
-               row->kind == CHOICE ? sizeof(bool) : sizeof(int64_t));
+    switch (row->kind) {
+    case POLICY:
+        c->log.retain = defaults->log.retain;
+        c->log.compact = defaults->log.compact;
+        break;
+    case CHOICE:
+        memcpy((char *)c + row->at, (const char *)defaults + row->at, sizeof(bool));
+        break;
+    case NUMBER:
+    case CODEC:
+        memcpy((char *)c + row->at, (const char *)defaults + row->at, sizeof(int64_t));
+        break;
+    case RATIO:
+        memcpy((char *)c + row->at, (const char *)defaults + row->at, sizeof(double));
+        break;
+    case ONLY:
+        break;
+    }
     *given &= ~(1u << (row - rows));
     return MR_REFUSE_NONE;
 }
 
-bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint32_t given, struct mr_setting_row *out)
+enum mr_refusal mr_setting_change(const struct mr_setting_change *change,
+                                  const struct mr_partition_config *defaults, struct mr_partition_config *c,
+                                  uint32_t *given, struct mr_err *err)
+{
+    const struct row *row = find(change->name);
+    uint32_t words;
+    if (!row)
+        return unknown(change->name, err);
+    if (change->op == MR_SETTING_SET)
+        return mr_setting_apply(&(struct mr_setting){change->name, change->value}, c, given, err);
+    if (change->op == MR_SETTING_DELETE)
+        return mr_setting_clear(change->name, defaults, c, given, err);
+    if (row->kind != POLICY || (change->op != MR_SETTING_APPEND && change->op != MR_SETTING_SUBTRACT))
+        return bad(row, change->value, err, "it is no list: it can be set, or deleted");
+    enum mr_refusal r = read_policy(row, change->value, &words, err);
+    if (r)
+        return r;
+    uint32_t policy = change->op == MR_SETTING_APPEND ? policy_of(c) | words : policy_of(c) & ~words;
+    c->log.retain = (policy & DELETE) != 0;
+    c->log.compact = (policy & COMPACT) != 0;
+    *given |= 1u << (row - rows);
+    return MR_REFUSE_NONE;
+}
+
+enum mr_refusal mr_setting_agree(const struct mr_partition_config *c, struct mr_err *err)
+{
+    if (c->log.max_compaction_lag_ms >= c->log.min_compaction_lag_ms)
+        return MR_REFUSE_NONE;
+    (void)mr_fail(
+        err, MR_BADCONF,
+        "topic setting 'max.compaction.lag.ms' is %lld: must not be below 'min.compaction.lag.ms', %lld",
+        (long long)c->log.max_compaction_lag_ms, (long long)c->log.min_compaction_lag_ms);
+    return MR_REFUSE_INVALID_CONFIG;
+}
+
+/* ------------------------------------------------------------------ describing */
+
+static void print(const struct row *row, const struct mr_partition_config *c, char out[MR_TOPIC_SETTING_MAX])
+{
+    static const char *const lists[] = {"", "delete", "compact", "compact,delete"};
+    const char *text = row->no;
+    bool yes;
+    int64_t v;
+    double ratio;
+    switch (row->kind) {
+    case POLICY:
+        text = lists[policy_of(c)];
+        break;
+    case CHOICE:
+        memcpy(&yes, (const char *)c + row->at, sizeof yes);
+        text = yes ? row->yes : row->no;
+        break;
+    case ONLY:
+        break;
+    case CODEC:
+        mr_assert(c->compression >= 0 && c->compression < CODECS);
+        text = codecs[c->compression];
+        break;
+    case RATIO:
+        memcpy(&ratio, (const char *)c + row->at, sizeof ratio);
+        mr_assert(mr_print_f64(ratio, out) < MR_TOPIC_SETTING_MAX);
+        return;
+    case NUMBER:
+        memcpy(&v, (const char *)c + row->at, sizeof v);
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%lld", (long long)v);
+        return;
+    }
+    (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s", text);
+}
+
+bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint32_t given,
+                    const struct mr_partition_config *defaults, struct mr_setting_row *out)
 {
     if (i >= ROWS)
         return false;
     const struct row *row = &rows[i];
-    *out = (struct mr_setting_row){.name = row->name, .given = (given >> i) & 1u, .help = row->help};
-    if (row->kind == CHOICE) {
-        bool yes = false;
-        if (row->yes)
-            memcpy(&yes, (const char *)c + row->at, sizeof yes);
-        (void)snprintf(out->value, sizeof out->value, "%s", yes ? row->yes : row->no);
-    } else {
-        int64_t v = row->min;
-        if (row->at != NOWHERE)
-            memcpy(&v, (const char *)c + row->at, sizeof v);
-        (void)snprintf(out->value, sizeof out->value, "%lld", (long long)v);
-    }
+    *out = (struct mr_setting_row){
+        .name = row->name, .given = (given >> i) & 1u, .help = row->help, .type = row->type};
+    print(row, c, out->value);
+    if (defaults)
+        print(row, defaults, out->standard);
     return true;
 }

@@ -1,17 +1,30 @@
-/* setting.h - topic settings by name: Kafka's, and `durability`, which is ours. For broker/ alone. */
+/* setting.h - topic settings by name: Kafka's, and `durability`, which is ours. For broker/ alone.
+ *
+ * The table in setting.c is all there is: what it names can be set, described, kept in a topic's file and
+ * changed while the topic is in use (mr_partition_configure).
+ */
 #ifndef MR_BROKER_SETTING_H
 #define MR_BROKER_SETTING_H
 
 #include "broker/broker.h"
 
-/* Sets one in `c` and its bit in `given`. Refusals say what is allowed. */
+/* What topics are given that say nothing, beside the log's and durability, which the node decides. */
+void mr_setting_defaults(struct mr_partition_config *c);
+/* Sets one in `c` and its bit in `given`. Refusals say what is allowed; a name that is not known gets the
+ * nearest one. */
 enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition_config *c, uint32_t *given,
                                  struct mr_err *err);
+/* One operation on what `c` says; `defaults` for MR_SETTING_DELETE. */
+enum mr_refusal mr_setting_change(const struct mr_setting_change *change,
+                                  const struct mr_partition_config *defaults, struct mr_partition_config *c,
+                                  uint32_t *given, struct mr_err *err);
 /* Back to what `defaults` say. */
 enum mr_refusal mr_setting_clear(struct mr_slice name, const struct mr_partition_config *defaults,
                                  struct mr_partition_config *c, uint32_t *given, struct mr_err *err);
-/* Row i of the table as it holds in c; false at the end. */
+/* What no setting alone can be blamed for: asked once, when all are set. */
+enum mr_refusal mr_setting_agree(const struct mr_partition_config *c, struct mr_err *err);
+/* Row i of the table as it holds in c; false at the end. defaults NULL: `standard` stays empty. */
 bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint32_t given,
-                    struct mr_setting_row *out);
+                    const struct mr_partition_config *defaults, struct mr_setting_row *out);
 
 #endif

@@ -1021,6 +1021,24 @@ static mr_code landed_badly(struct mr_log *log, struct compact *c, struct mr_err
     return rc;
 }
 
+static void nobody(void *arg, mr_code rc, int sys)
+{
+    (void)arg;
+    (void)rc; /* a failure breaks the log, which whoever writes next is told */
+    (void)sys;
+}
+
+/* The recovery point stays in a segment that was closed by its age until something is appended: K4 would
+ * keep its records from compaction for as long. */
+static bool move_point(struct mr_log *log)
+{
+    struct segment *active = active_of(log);
+    if (active->size > 0 || !log->names_dirty || log->synced < log->end || log->syncing)
+        return false;
+    mr_log_sync(log, nobody, NULL);
+    return true;
+}
+
 mr_code mr_log_compact(struct mr_log *log, mr_offset below, mr_ns now, int64_t budget, bool *more,
                        struct mr_err *err)
 {
@@ -1034,6 +1052,10 @@ mr_code mr_log_compact(struct mr_log *log, mr_offset below, mr_ns now, int64_t b
     if (!log->compact) {
         if (!log->config.compact || log->count < 2 || now < log->compact_after)
             return MR_OK;
+        if (move_point(log)) {
+            *more = true;
+            return MR_OK;
+        }
         int64_t upto = due(log, below.v, now / 1000000);
         if (upto == 0)
             return MR_OK;

@@ -15,6 +15,7 @@
  *   clean                  the segments as they were at a clean close; gone before anything else
  *                          changes
  *   compact                how far the log is compacted, and a swap that has begun (swap.c)
+ *   <20 digits>.log.deleted  dropped, and kept for file.delete.delay.ms
  *   <20 digits>.*.cleaned  what compaction is writing, or what a swap is about to put in place
  */
 #ifndef MR_LOG_INSIDE_H
@@ -28,6 +29,7 @@ enum {
     MR_LOG_OPEN_MAX = 8, /* sealed segments whose files are open at a time */
     MR_LOG_CURSORS = 8,  /* places where readers are known to go on */
     MR_LOG_DAMAGE_MAX = 16,
+    MR_LOG_DROPPED_MAX = 64, /* dropped segments whose files are kept for a while; more go at once */
     MR_LOG_SLOT = 512,
     MR_LOG_NAME = 40, /* bytes of a file's name in the directory */
     MR_LOG_BATCH_MAX = 256 << 20,
@@ -139,6 +141,12 @@ struct mr_log {
     bool compact_again;      /* the last pass had no room for all keys */
     mr_ns compact_after;     /* wall clock; not before, since the last one failed or found nothing */
     struct mr_compact_counts counts;
+
+    struct { /* segments that retention dropped, whose files stay for a while as <base>.log.deleted */
+        int64_t base;
+        mr_ms until; /* monotonic */
+    } dropped[MR_LOG_DROPPED_MAX];
+    uint32_t dropped_count;
 };
 
 static inline uint32_t get32be(const char *p)

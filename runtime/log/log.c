@@ -108,12 +108,15 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
     return rc;
 }
 
+static void sweep(struct mr_log *log, bool all);
+
 void mr_log_close(struct mr_log *log)
 {
     struct mr_err ignored;
     if (!log)
         return;
     compact_close(log);
+    sweep(log, true);
     sync_close(log);
     if (!log->broken && !log->swapping && !log->marked && log->synced == log->end) {
         struct segment *active = active_of(log);
@@ -242,6 +245,52 @@ int64_t mr_log_bytes(const struct mr_log *log)
 
 /* ---- letting go */
 
+static void dropped_path(const struct mr_log *log, int64_t base, char *out, size_t cap)
+{
+    char name[MR_LOG_NAME];
+    (void)snprintf(name, sizeof name, "%020lld.log.deleted", (long long)base);
+    log_path(log, name, out, cap);
+}
+
+/* Files whose time is over; `all` at the end. What cannot be removed is tried again, at last by recovery. */
+static void sweep(struct mr_log *log, bool all)
+{
+    char path[4096];
+    struct mr_err ignored;
+    mr_ms now = mr_now(log->world);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < log->dropped_count; i++) {
+        dropped_path(log, log->dropped[i].base, path, sizeof path);
+        mr_code rc = MR_OK;
+        if (all || log->dropped[i].until <= now)
+            rc = mr_unlink(log->world, path, &ignored);
+        else
+            rc = MR_AGAIN;
+        if (rc && rc != MR_NOTFOUND)
+            log->dropped[kept++] = log->dropped[i];
+    }
+    log->dropped_count = kept;
+}
+
+/* Its log gets another name for a while, or goes. */
+static mr_code put_away(struct mr_log *log, struct segment *s, struct mr_err *err)
+{
+    char from[4096], to[4096];
+    mr_ms now = mr_now(log->world), delay = log->config.file_delete_delay_ms;
+    if (delay > 0 && log->dropped_count < MR_LOG_DROPPED_MAX) {
+        segment_close(s);
+        log_name(log, s, ".log", from, sizeof from);
+        dropped_path(log, s->base, to, sizeof to);
+        mr_code rc = mr_rename(log->world, from, to, err);
+        if (rc && rc != MR_NOTFOUND)
+            return rc;
+        log->names_dirty = true;
+        log->dropped[log->dropped_count].base = s->base;
+        log->dropped[log->dropped_count++].until = delay < INT64_MAX - now ? now + delay : INT64_MAX;
+    }
+    return segment_unlink(log, s, err); /* what is left of it */
+}
+
 /* The oldest segment goes. Its successor must exist. */
 static mr_code drop_first(struct mr_log *log, struct mr_err *err)
 {
@@ -249,7 +298,7 @@ static mr_code drop_first(struct mr_log *log, struct mr_err *err)
     mr_assert(log->count > 1);
     if (s[1].base > log->start)
         log->start = s[1].base;
-    mr_code rc = segment_unlink(log, s, err);
+    mr_code rc = put_away(log, s, err);
     if (rc)
         return rc;
     log->bytes -= s->size;
@@ -283,6 +332,7 @@ mr_code mr_log_retain(struct mr_log *log, mr_ns now, struct mr_err *err)
         err = &own;
     if (log->broken)
         return refuse_broken(log, err);
+    sweep(log, false);
     if (!active)
         return MR_OK;
     bool by_time = log->config.retain && log->config.retention_ms >= 0;

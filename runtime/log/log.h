@@ -39,6 +39,7 @@ struct mr_log_config {
     mr_ms min_compaction_lag_ms; /* what is younger is not compacted; default 0 */
     mr_ms max_compaction_lag_ms; /* what is older is compacted whatever the ratio; default: never */
     mr_ms delete_retention_ms;   /* how long tombstones and markers stay; default a day */
+    mr_ms file_delete_delay_ms;  /* how long the file of a dropped segment stays, renamed; default 0 */
     double min_dirty_ratio;      /* of bytes not yet compacted to all; default 0.5 */
     int64_t compact_map_bytes;   /* memory for keys; more keys take more passes; at least 1 KiB */
 };

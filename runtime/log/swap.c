@@ -183,7 +183,8 @@ mr_code swap_tidy(struct mr_log *log, struct mr_err *err)
     char path[4096];
     mr_code rc = mr_dir_list(log->world, log->dir, collect, &names, err);
     for (size_t at = 0; at < names.len && !rc; at += strlen(names.p + at) + 1)
-        if (ends_with(names.p + at, ".cleaned") && strlen(names.p + at) < MR_LOG_NAME) {
+        if ((ends_with(names.p + at, ".cleaned") || ends_with(names.p + at, ".log.deleted")) &&
+            strlen(names.p + at) < MR_LOG_NAME) {
             log_path(log, names.p + at, path, sizeof path);
             rc = mr_unlink(log->world, path, err);
         }

@@ -62,7 +62,8 @@ static void finish_round(struct mr_log *log)
 {
     struct mr_err ignored;
     log->syncing = false;
-    if (log->target.offset > log->synced) {
+    if (log->target.offset > log->synced ||
+        (log->target.offset == log->synced && log->target.segment > log->known.segment)) {
         log->synced = log->target.offset; /* Y1 */
         log->known = log->target;
         /* Not synced: it is right whether or not it reaches the disk, and saves work after a crash. It cannot

@@ -162,8 +162,8 @@ static void wrong_topics_are_refused_with_kafkas_codes(void **state)
     assert_int_equal(create(b, "u", 4000, NULL, NULL), MR_REFUSE_POLICY); /* partitions_max of the node */
     assert_int_equal(create(b, "u", 1, "retention.mss", "1"), MR_REFUSE_INVALID_CONFIG);
     assert_int_equal(create(b, "u", 1, "retention.ms", "soon"), MR_REFUSE_INVALID_CONFIG);
-    assert_int_equal(create(b, "u", 1, "cleanup.policy", "compact"), MR_REFUSE_INVALID_CONFIG);
-    assert_int_equal(create(b, "u", 1, "min.insync.replicas", "2"), MR_REFUSE_INVALID_CONFIG);
+    assert_int_equal(create(b, "u", 1, "cleanup.policy", "shrink"), MR_REFUSE_INVALID_CONFIG);
+    assert_int_equal(create(b, "u", 1, "min.insync.replicas", "0"), MR_REFUSE_INVALID_CONFIG);
     expect_topics(b, "t:1");
     mr_broker_close(b);
     mr_sim_free(m.sim);

@@ -571,6 +571,9 @@ static void garbage_in_the_topic_is_told_and_passed_over(void **state)
     struct mr_partition *p =
         mr_broker_partition(s->broker, mr_broker_topic(s->broker, MR_SLICE(MR_OFFSETS_TOPIC)),
                             mr_groups_partition_of(MR_SLICE("g"), 4), &why, NULL);
+    struct mr_setting policy = {MR_SLICE("cleanup.policy"), MR_SLICE("")}; /* a compacted topic takes none */
+    assert_int_equal(mr_broker_alter(s->broker, MR_SLICE(MR_OFFSETS_TOPIC), &policy, 1, false, false, NULL),
+                     MR_REFUSE_NONE);
     produce(p, &sent, -1, batch_of("no key", 3, MR_CODEC_GZIP, -1, -1, -1));
     after(s, 2);
     commit(s, &k, NULL, "t", 11);
