@@ -575,6 +575,41 @@ static void compact_slice(void *arg)
 }
 
 /* Retention also concerns partitions that nobody has used since the start: a few of them a tick. */
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), e = strlen(end);
+    return n > e && strcmp(name + n - e, end) == 0;
+}
+
+struct adding {
+    const struct mr_broker *b;
+    const char *dir;
+    int64_t bytes;
+};
+
+static void add_log_file(void *arg, const char *name)
+{
+    struct adding *a = arg;
+    char path[PATH_BYTES + 256];
+    struct mr_stat stat;
+    (void)snprintf(path, sizeof path, "%s/%.255s", a->dir, name);
+    if (ends_with(name, ".log") && mr_stat_path(a->b->world, path, &stat, NULL) == MR_OK)
+        a->bytes += stat.size;
+}
+
+int64_t mr_broker_partition_bytes(const struct mr_broker *b, const struct mr_topic *pub, int32_t partition)
+{
+    const struct topic *t = (const struct topic *)(const void *)pub;
+    char dir[PATH_BYTES];
+    struct adding a = {.b = b, .dir = dir};
+    mr_assert(partition >= 0 && partition < pub->partitions);
+    if (t->open[partition])
+        return mr_partition_bytes(t->open[partition]);
+    partition_path(b, mr_slice_of(pub->name), partition, dir);
+    (void)mr_dir_list(b->world, dir, add_log_file, &a, NULL); /* never used: there is no folder yet */
+    return a.bytes;
+}
+
 static void tick(void *arg)
 {
     struct mr_broker *b = arg;
@@ -699,12 +734,6 @@ static mr_code topic_parse(struct mr_broker *b, const char *path, struct mr_slic
     }
     *out = t;
     return MR_OK;
-}
-
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), e = strlen(end);
-    return n > e && strcmp(name + n - e, end) == 0;
 }
 
 static mr_code load_topic(struct mr_broker *b, const char *file, struct mr_arena *a, struct mr_err *err)

@@ -117,6 +117,9 @@ bool mr_topic_setting(const struct mr_topic *t, size_t i, struct mr_setting_row 
 struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_topic *t, int32_t partition,
                                          enum mr_refusal *why, struct mr_err *err);
 
+/* Bytes of its log, without opening it for that: then what its files add up to. */
+int64_t mr_broker_partition_bytes(const struct mr_broker *b, const struct mr_topic *t, int32_t partition);
+
 /* An id that was never given before, also not before a crash. Blocks for an fsync once in a block of 1000. */
 mr_code mr_broker_producer_id(struct mr_broker *b, int64_t *out, struct mr_err *err);
 

@@ -55,6 +55,8 @@
     X(MR_REFUSE_MEMBER_ID_REQUIRED, 79, "join again with the member id given")                               \
     X(MR_REFUSE_GROUP_FULL, 81, "group has as many members as it may")                                       \
     X(MR_REFUSE_FENCED_INSTANCE, 82, "another member has taken this instance id")                            \
+    X(MR_REFUSE_ELECTION_NOT_NEEDED, 84, "this node leads already")                                          \
+    X(MR_REFUSE_NO_REASSIGNMENT, 85, "no reassignment is under way")                                         \
     X(MR_REFUSE_GROUP_SUBSCRIBED, 86, "group is subscribed to the topic")                                    \
     X(MR_REFUSE_INVALID_RECORD, 87, "record not valid")                                                      \
     X(MR_REFUSE_UNSTABLE_OFFSET, 88, "an undecided transaction holds an offset; try again")                  \

@@ -27,7 +27,8 @@ enum {
 
 struct mr_kafka_conn {
     struct mr_kafka *kafka;
-    struct mr_conn *net; /* NULL: closed */
+    const struct mr_kafka_listener *listener; /* that it came in through */
+    struct mr_conn *net;                      /* NULL: closed */
     struct mr_kafka_conn *next, **link;
     struct mr_request *first, **last; /* in order of arrival; the first one is answered next */
     struct mr_request *sending;       /* answered, but not all of it is in the socket yet */
@@ -203,6 +204,11 @@ mr_ms mr_request_until(const struct mr_request *r, int64_t ms)
 {
     ms = ms < 0 ? 0 : ms > MR_KAFKA_WAIT_MS_MAX ? MR_KAFKA_WAIT_MS_MAX : ms;
     return mr_now(mr_request_node(r)->world) + ms;
+}
+
+const struct mr_address *mr_request_shown(const struct mr_request *r)
+{
+    return r->conn ? &r->conn->listener->shown : &r->kafka->listeners[0].shown;
 }
 
 const char *mr_request_peer(const struct mr_request *r)
@@ -556,9 +562,10 @@ static void on_closed(void *arg, mr_code why, int sys)
 
 static const struct mr_conn_events events = {.room = on_room, .bytes = on_bytes, .closed = on_closed};
 
-static void on_accept(void *arg, int fd, const char *peer)
+void mr_kafka_accept(void *arg, int fd, const char *peer)
 {
-    struct mr_kafka *k = arg;
+    struct mr_kafka_listener *l = arg;
+    struct mr_kafka *k = l->kafka;
     struct mr_node *n = k->node;
     struct mr_err err = {0};
     if (!k->receive)
@@ -573,6 +580,7 @@ static void on_accept(void *arg, int fd, const char *peer)
         return;
     }
     c->kafka = k;
+    c->listener = l;
     c->last = &c->first;
     c->heard = mr_now(n->world);
     (void)snprintf(c->peer, sizeof c->peer, "%s", peer);
@@ -595,7 +603,7 @@ static void sweep(void *arg)
     mr_ms now = mr_now(w);
     for (struct mr_kafka_conn *c = k->conns, *next; c; c = next) {
         next = c->next;
-        if (c->in_hand == 0 && now - c->heard > MR_KAFKA_IDLE_MS)
+        if (c->in_hand == 0 && now - c->heard > k->node->config.idle_ms)
             conn_close(c);
     }
     mr_timer_set(w, &k->sweep, now + SWEEP_MS);
@@ -603,42 +611,17 @@ static void sweep(void *arg)
 
 /* ------------------------------------------------------------------ life */
 
-static mr_code advertised(struct mr_kafka *k, const struct mr_address *at, const char *advertise,
-                          struct mr_err *err)
-{
-    struct mr_address shown = *at;
-    shown.port = mr_listener_port(k->listener);
-    if (advertise) {
-        mr_code rc = mr_address_parse(advertise, &shown, err);
-        if (rc)
-            return rc;
-        if (shown.port == 0)
-            shown.port = mr_listener_port(k->listener);
-    } else if (!shown.host[0] || !strcmp(shown.host, "0.0.0.0") || !strcmp(shown.host, "::")) {
-        if (gethostname(shown.host, sizeof shown.host) != 0)
-            (void)snprintf(shown.host, sizeof shown.host, "localhost");
-        shown.host[sizeof shown.host - 1] = '\0';
-    }
-    memcpy(k->host, shown.host, sizeof k->host);
-    k->port = shown.port;
-    return MR_OK;
-}
-
 mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertise, struct mr_kafka **out,
                      struct mr_err *err)
 {
-    struct mr_address at;
-    mr_code rc = mr_address_parse(listen, &at, err);
-    if (rc)
-        return rc;
     struct mr_kafka *k = mr_alloc(sizeof *k);
     if (!k)
         return mr_fail(err, MR_MEMORY, "no memory for the listener");
     k->node = n;
     mr_fetch_sessions_init(&k->sessions, n->world, MR_FETCH_SESSIONS_MAX, MR_FETCH_PARTS_MAX);
-    if ((rc = mr_net_listen(n->world, at.host, at.port, on_accept, k, &k->listener, err)) ||
-        (rc = advertised(k, &at, advertise, err))) {
-        mr_listener_close(k->listener);
+    mr_code rc = mr_kafka_listen(k, listen, advertise, err);
+    if (rc) {
+        mr_kafka_deafen(k);
         mr_fetch_sessions_fini(&k->sessions);
         mr_free(k);
         return rc;
@@ -647,11 +630,6 @@ mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertis
     mr_timer_set(n->world, &k->sweep, mr_now(n->world) + SWEEP_MS);
     *out = k;
     return MR_OK;
-}
-
-int mr_kafka_port(const struct mr_kafka *k)
-{
-    return mr_listener_port(k->listener);
 }
 
 size_t mr_kafka_busy(const struct mr_kafka *k)
@@ -664,8 +642,7 @@ void mr_kafka_drain(struct mr_kafka *k)
     if (!k)
         return;
     k->draining = true;
-    mr_listener_close(k->listener);
-    k->listener = NULL;
+    mr_kafka_deafen(k);
     mr_timer_stop(k->node->world, &k->sweep);
     struct mr_kafka_conn *next;
     for (struct mr_kafka_conn *c = k->conns; c; c = next) {
@@ -690,8 +667,7 @@ void mr_kafka_stop(struct mr_kafka *k)
     if (!k)
         return;
     mr_timer_stop(k->node->world, &k->sweep);
-    mr_listener_close(k->listener);
-    k->listener = NULL;
+    mr_kafka_deafen(k);
     while (k->conns)
         conn_close(k->conns);
 }

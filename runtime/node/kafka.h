@@ -14,10 +14,10 @@
 enum {
     MR_KAFKA_IN_HAND_MAX = 64,          /* requests of one connection; it is not read beyond */
     MR_KAFKA_RECEIVE_BYTES = 256 << 10, /* one buffer for all connections of the shard */
-    MR_KAFKA_IDLE_MS = 600000,          /* connections that say nothing are closed */
     MR_KAFKA_ARENA_BYTES = 16 << 20,    /* arrays of one request and its answer */
     MR_KAFKA_WAIT_MS_MAX = 300000,      /* that a client may ask us to wait */
-    MR_KAFKA_REQUESTS_KEPT = 64,        /* of the shard, for the next ones */
+    MR_KAFKA_LISTENERS_MAX = 8,
+    MR_KAFKA_REQUESTS_KEPT = 64, /* of the shard, for the next ones */
 };
 
 struct mr_kafka_conn;
@@ -88,11 +88,21 @@ const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_sl
                                         const struct mr_uuid *id, bool by_id, enum mr_refusal *why);
 const char *
 mr_request_peer(const struct mr_request *r); /* "127.0.0.1:4711"; "" when the connection is gone */
+/* Where the client of this request is to connect to: what its listener advertises. */
+const struct mr_address *mr_request_shown(const struct mr_request *r);
 struct mr_slice mr_request_text(struct mr_request *r, const char *text); /* [arena] copy; p NULL: no memory */
+
+/* One address that is listened on, and what clients that come in there are told to connect to. */
+struct mr_kafka_listener {
+    struct mr_kafka *kafka;
+    struct mr_listener *net;
+    struct mr_address shown;
+};
 
 struct mr_kafka {
     struct mr_node *node;
-    struct mr_listener *listener;
+    struct mr_kafka_listener listeners[MR_KAFKA_LISTENERS_MAX];
+    uint32_t listener_count;
     struct mr_kafka_conn *conns;
     uint32_t conn_count;
     size_t busy;  /* requests */
@@ -103,8 +113,6 @@ struct mr_kafka {
     bool draining;
     struct mr_fetch_sessions sessions;
     char *receive; /* MR_KAFKA_RECEIVE_BYTES, made with the first connection */
-    char host[256];
-    int port;
 };
 
 static inline struct mr_node *mr_request_node(const struct mr_request *r)
@@ -125,6 +133,12 @@ static inline uint32_t mr_kafka_be32(const char *p)
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
+/* --- kafka_listen.c */
+/* Lists of addresses, by commas; the first of `advertise` is for the first of `listen`, and so on. */
+mr_code mr_kafka_listen(struct mr_kafka *k, const char *listen, const char *advertise, struct mr_err *err);
+void mr_kafka_deafen(struct mr_kafka *k);                       /* no new connections */
+void mr_kafka_accept(void *listener, int fd, const char *peer); /* kafka.c */
+
 /* --- handlers, a file each */
 void mr_kafka_produce(struct mr_request *r);
 void mr_kafka_fetch(struct mr_request *r);
@@ -140,6 +154,13 @@ void mr_kafka_delete_records(struct mr_request *r);
 void mr_kafka_alter_configs(struct mr_request *r);
 void mr_kafka_incremental_alter_configs(struct mr_request *r);
 void mr_kafka_create_partitions(struct mr_request *r);
+void mr_kafka_describe_topic_partitions(struct mr_request *r);
+void mr_kafka_describe_log_dirs(struct mr_request *r);
+void mr_kafka_describe_quorum(struct mr_request *r);
+void mr_kafka_list_config_resources(struct mr_request *r);
+void mr_kafka_elect_leaders(struct mr_request *r);
+void mr_kafka_alter_partition_reassignments(struct mr_request *r);
+void mr_kafka_list_partition_reassignments(struct mr_request *r);
 void mr_kafka_init_producer_id(struct mr_request *r);
 void mr_kafka_add_partitions_to_txn(struct mr_request *r);
 void mr_kafka_add_offsets_to_txn(struct mr_request *r);

@@ -62,8 +62,8 @@ static void find_one(struct mr_request *r, struct mr_slice key, int8_t type,
     *out = (struct mr_find_coordinator_response_coordinator){
         .key = key,
         .node_id = why ? -1 : MR_NODE_ID,
-        .host = why ? MR_SLICE("") : mr_slice_of(r->kafka->host),
-        .port = why ? -1 : r->kafka->port,
+        .host = why ? MR_SLICE("") : mr_slice_of(mr_request_shown(r)->host),
+        .port = why ? -1 : mr_request_shown(r)->port,
         .error_code = (int16_t)why,
         .error_message =
             why ? mr_request_text(r, err.code ? err.text : mr_refusal_text(why)) : (struct mr_slice){0},

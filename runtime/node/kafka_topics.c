@@ -1,10 +1,10 @@
-/* kafka_topics.c - Metadata, DescribeCluster, CreateTopics, DeleteTopics, DescribeConfigs, ApiVersions: what
- * clients ask before and beside records. */
+/* kafka_topics.c - Metadata, DescribeCluster, CreateTopics, DeleteTopics, ApiVersions: what clients ask before
+ * and beside records. */
 #include "node/kafka.h"
 
 #include "base/buf.h"
 
-enum { SETTINGS_MAX = 32, LEADER_EPOCH = 0, DESCRIBE_TOPIC = 2, SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5 };
+enum { SETTINGS_MAX = 32, LEADER_EPOCH = 0, SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5 };
 
 /* ------------------------------------------------------------------ ApiVersions */
 
@@ -109,8 +109,9 @@ void mr_kafka_metadata(struct mr_request *r)
     struct mr_node *n = mr_request_node(r);
     struct mr_metadata_request in;
     struct mr_metadata_response out;
-    struct mr_metadata_response_broker self = {
-        .node_id = MR_NODE_ID, .host = mr_slice_of(r->kafka->host), .port = r->kafka->port};
+    struct mr_metadata_response_broker self = {.node_id = MR_NODE_ID,
+                                               .host = mr_slice_of(mr_request_shown(r)->host),
+                                               .port = mr_request_shown(r)->port};
     if (!mr_request_read(r, &in))
         return;
     mr_metadata_response_init(&out);
@@ -135,8 +136,9 @@ void mr_kafka_describe_cluster(struct mr_request *r)
     struct mr_node *n = mr_request_node(r);
     struct mr_describe_cluster_request in;
     struct mr_describe_cluster_response out;
-    struct mr_describe_cluster_response_broker self = {
-        .broker_id = MR_NODE_ID, .host = mr_slice_of(r->kafka->host), .port = r->kafka->port};
+    struct mr_describe_cluster_response_broker self = {.broker_id = MR_NODE_ID,
+                                                       .host = mr_slice_of(mr_request_shown(r)->host),
+                                                       .port = mr_request_shown(r)->port};
     if (!mr_request_read(r, &in))
         return;
     mr_describe_cluster_response_init(&out);
@@ -262,65 +264,6 @@ void mr_kafka_delete_topics(struct mr_request *r)
     mr_request_answer(r, &out);
 }
 
-/* ------------------------------------------------------------------ DescribeConfigs */
-
-static bool asked_for(const struct mr_describe_configs_request_resource *want, const char *name)
-{
-    if (want->configuration_keys_count < 0)
-        return true;
-    for (int32_t i = 0; i < want->configuration_keys_count; i++)
-        if (mr_slice_eq(want->configuration_keys[i], mr_slice_of(name)))
-            return true;
-    return false;
-}
-
-static bool describe_settings(struct mr_request *r, const struct mr_describe_configs_request *in,
-                              const struct mr_describe_configs_request_resource *want,
-                              const struct mr_topic *t, struct mr_describe_configs_response_result *out)
-{
-    struct mr_setting_row row;
-    if (!(out->configs = mr_request_take(r, SETTINGS_MAX, sizeof *out->configs)))
-        return false;
-    for (size_t i = 0; i < SETTINGS_MAX && mr_topic_setting(t, i, &row); i++)
-        if (asked_for(want, row.name))
-            out->configs[out->configs_count++] = (struct mr_describe_configs_response_config){
-                .name = mr_slice_of(row.name),
-                .value = mr_request_text(r, row.value),
-                .config_source = row.given ? SOURCE_TOPIC : SOURCE_DEFAULT,
-                .documentation = in->include_documentation ? mr_slice_of(row.help) : (struct mr_slice){0},
-            };
-    return true;
-}
-
-void mr_kafka_describe_configs(struct mr_request *r)
-{
-    struct mr_describe_configs_request in;
-    struct mr_describe_configs_response out;
-    if (!mr_request_read(r, &in))
-        return;
-    mr_describe_configs_response_init(&out);
-    size_t count = in.resources_count > 0 ? (size_t)in.resources_count : 0;
-    if (!(out.results = mr_request_take(r, count, sizeof *out.results)))
-        return;
-    out.results_count = (int32_t)count;
-    for (size_t i = 0; i < count; i++) {
-        const struct mr_describe_configs_request_resource *want = &in.resources[i];
-        struct mr_describe_configs_response_result *o = &out.results[i];
-        o->resource_type = want->resource_type;
-        o->resource_name = want->resource_name;
-        if (want->resource_type != DESCRIBE_TOPIC)
-            continue; /* the node's own settings are in its file: an empty list is the truth */
-        const struct mr_topic *t = mr_broker_topic(mr_request_node(r)->broker, want->resource_name);
-        if (!t) {
-            o->error_code = MR_REFUSE_UNKNOWN_TOPIC;
-            o->error_message = mr_slice_of(mr_refusal_text(MR_REFUSE_UNKNOWN_TOPIC));
-        } else if (!describe_settings(r, &in, want, t, o)) {
-            return;
-        }
-    }
-    mr_request_answer(r, &out);
-}
-
 /* ------------------------------------------------------------------ the table */
 
 /* Produce is advertised from 0: older librdkafka takes a higher one for a broker without compression. */
@@ -343,7 +286,7 @@ static const struct mr_handler handlers[] = {
     {20, 1, 6, 1, mr_kafka_delete_topics},
     {21, 0, 2, 0, mr_kafka_delete_records},
     {22, 0, 5, 0, mr_kafka_init_producer_id},
-    {23, 2, 4, 2, mr_kafka_offset_for_leader_epoch},
+    {23, 0, 4, 0, mr_kafka_offset_for_leader_epoch},
     {24, 0, 5, 0, mr_kafka_add_partitions_to_txn},
     {25, 0, 4, 0, mr_kafka_add_offsets_to_txn},
     {26, 0, 4, 0, mr_kafka_end_txn}, /* 5 is transaction.version 2 */
@@ -351,14 +294,21 @@ static const struct mr_handler handlers[] = {
     {28, 0, 4, 0, mr_kafka_txn_offset_commit}, /* so is 5 here */
     {32, 1, 4, 1, mr_kafka_describe_configs},
     {33, 0, 2, 0, mr_kafka_alter_configs},
+    {35, 1, 5, 1, mr_kafka_describe_log_dirs},
     {37, 0, 3, 0, mr_kafka_create_partitions},
     {42, 0, 3, 0, mr_kafka_delete_groups},
+    {43, 0, 2, 0, mr_kafka_elect_leaders},
     {44, 0, 1, 0, mr_kafka_incremental_alter_configs},
+    {45, 0, 1, 0, mr_kafka_alter_partition_reassignments},
+    {46, 0, 0, 0, mr_kafka_list_partition_reassignments},
     {47, 0, 0, 0, mr_kafka_offset_delete},
+    {55, 0, 2, 0, mr_kafka_describe_quorum},
     {60, 0, 2, 0, mr_kafka_describe_cluster},
     {61, 0, 0, 0, mr_kafka_describe_producers},
     {65, 0, 0, 0, mr_kafka_describe_transactions},
     {66, 0, 1, 0, mr_kafka_list_transactions}, /* 2 has a regular expression */
+    {74, 0, 1, 0, mr_kafka_list_config_resources},
+    {75, 0, 0, 0, mr_kafka_describe_topic_partitions},
 };
 
 const struct mr_handler *mr_handlers(size_t *count)

@@ -31,6 +31,7 @@ void mr_node_config_init(struct mr_node_config *c)
         .frame_bytes_max = (size_t)100 << 20,
         .request_bytes_max = (size_t)256 << 20,
         .fetch_bytes_max = (size_t)55 << 20,
+        .idle_ms = 600000,
     };
     mr_broker_config_init(&c->broker);
     mr_groups_config_init(&c->groups);
@@ -245,14 +246,8 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
         (rc = mr_txns_open(n->world, n->broker, n->groups, &n->config.txns, &n->txns, err)) ||
         (rc = mr_port_new(n, &n->port, err)))
         return rc;
-    if (c->listen) {
-        struct mr_address at = {.port = 0};
-        if ((rc = mr_kafka_new(n, c->listen, c->advertise, &n->kafka, err)) ||
-            (rc = mr_address_parse(c->listen, &at, err)))
-            return rc;
-        (void)snprintf(n->address, sizeof n->address, strchr(at.host, ':') ? "[%s]:%d" : "%s:%d",
-                       at.host[0] ? at.host : "0.0.0.0", mr_kafka_port(n->kafka));
-    }
+    if (c->listen && (rc = mr_kafka_new(n, c->listen, c->advertise, &n->kafka, err)))
+        return rc;
     return start_thread(n, err);
 }
 

@@ -14,13 +14,16 @@ enum { MR_NODE_ID = 1 };
 
 struct mr_node_config {
     const char *data_dir;     /* made when missing; locked, so that one process alone uses it */
-    const char *listen;       /* "host:port" for Kafka clients, port 0: any free one; NULL: none */
-    const char *advertise;    /* what Metadata tells clients to connect to; NULL: as `listen` */
+    const char *listen;       /* "host:port" for Kafka clients, or several by commas; port 0: any free one;
+                                 NULL: none */
+    const char *advertise;    /* what clients are told to connect to, one for each of `listen` in its order;
+                                 those that are missing: as `listen` */
     uint32_t connections_max; /* further ones are closed at once; default 10000 */
     size_t frame_bytes_max;   /* of one request; a longer one closes its connection; default 100 MiB */
     size_t
         request_bytes_max;  /* of all requests in hand; beyond it connections are not read; default 256 MiB */
     size_t fetch_bytes_max; /* of one answer; default 55 MiB */
+    mr_ms idle_ms;          /* connections that say nothing for longer are closed; default 10 min */
     struct mr_broker_config broker;
     struct mr_groups_config groups;
     struct mr_txns_config txns;
@@ -39,7 +42,8 @@ mr_code mr_node_open(const struct mr_node_config *config, struct mr_node **out, 
  * MR_CANCELLED; their callbacks are posted before this returns. NULL is fine. */
 void mr_node_close(struct mr_node *n);
 
-struct mr_topics *mr_node_topics(struct mr_node *n);  /* [borrow] until close */
-const char *mr_node_address(const struct mr_node *n); /* "127.0.0.1:9092", NULL: no listener */
+struct mr_topics *mr_node_topics(struct mr_node *n); /* [borrow] until close */
+const char *
+mr_node_address(const struct mr_node *n); /* "127.0.0.1:9092", several by commas; NULL: no listener */
 
 #endif

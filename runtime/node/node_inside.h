@@ -38,7 +38,7 @@ struct mr_node {
     bool finished, settling, flushing;
     struct mr_timer force;
     char data_dir[3000];
-    char address[MR_ADDRESS_BYTES];
+    char address[MR_ADDRESS_BYTES * 8]; /* those that are listened on, by commas */
     char cluster_id[MR_CLUSTER_ID_TEXT + 1];
 };
 
@@ -57,7 +57,6 @@ size_t mr_port_busy(const struct mr_port *p);        /* calls under way */
 /* --- kafka.c */
 mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertise, struct mr_kafka **out,
                      struct mr_err *err);
-int mr_kafka_port(const struct mr_kafka *k);
 void mr_kafka_drain(struct mr_kafka *k);        /* no new connections or requests; parked ones are answered */
 size_t mr_kafka_busy(const struct mr_kafka *k); /* requests whose answer is not out yet */
 void mr_kafka_stop(struct mr_kafka *k);         /* closes all connections */

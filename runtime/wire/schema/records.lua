@@ -148,26 +148,26 @@ api { "list_offsets", key = 2, versions = "1-11", flexible = "6+",
     },
 }
 
-api { "offset_for_leader_epoch", key = 23, versions = "2-4", flexible = "4+",
+api { "offset_for_leader_epoch", key = 23, versions = "0-4", flexible = "4+",
     request = {
         "replica_id int32 3+ =-2", -- -1 consumer, -2 debug
         { "topics   []topic",
             "topic        string",
             { "partitions []partition",
                 "partition            int32",
-                "current_leader_epoch int32 =-1",
+                "current_leader_epoch int32 2+ =-1",
                 "leader_epoch         int32",
             },
         },
     },
     response = {
-        "throttle_time_ms int32",
+        "throttle_time_ms int32 2+",
         { "topics         []topic",
             "topic        string",
             { "partitions []partition",
                 "error_code   int16",
                 "partition    int32",
-                "leader_epoch int32 =-1",
+                "leader_epoch int32 1+ =-1",
                 "end_offset   int64 =-1", -- -1 = unknown epoch
             },
         },
