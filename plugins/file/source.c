@@ -444,6 +444,10 @@ static mr_code announce(struct file_source *s, struct mr_batch *b, struct mr_err
             (!oldest || t->mtime < oldest->mtime || (t->mtime == oldest->mtime && t->gone_at != MR_NEVER)))
             oldest = t;
     }
+    if (!oldest) {
+        s->announcing = 0;
+        return MR_AGAIN;
+    }
     oldest->announce = false;
     s->announcing--;
     return stamp(oldest, b, false, err);
@@ -479,8 +483,8 @@ static mr_code read_source(void *self, struct mr_batch *b, struct mr_err *err)
         return rc;
     if (now >= s->next_check)
         check_quiet(s, now);
-    if (s->announcing)
-        return announce(s, b, err);
+    if (s->announcing && (rc = announce(s, b, err)) != MR_AGAIN)
+        return rc;
     if (s->forgetting && (rc = forget(s, b, err)) != MR_AGAIN)
         return rc;
 

@@ -165,7 +165,7 @@ static void add_rest(struct fill *f, const char *block, uint32_t *at, uint32_t h
 {
     uint32_t rest = have - *at, piece = (uint32_t)f->rules->max_line;
     bool maybe_crlf = f->rules->crlf && rest == piece + 1 && block[have - 1] == '\r' && !flush;
-    if (f->rows == f->cap)
+    if (rest == 0 || piece == 0 || f->rows == f->cap) /* nothing is there; max_line is at least 1 */
         return;
     if ((rest > piece && !maybe_crlf) || no_room) {
         f->news->over_long++;

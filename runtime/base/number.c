@@ -7,6 +7,7 @@
  * first that gives f back is the shortest. What needs 16 or 17 digits, or is very large or small, goes the
  * long way.
  */
+#include "base/assert.h"
 #include "base/text.h"
 
 #include <locale.h>
@@ -266,6 +267,7 @@ int mr_print_f64(double f, char out[32])
     for (const char *p = text; p < e; p++)
         if (*p != '.')
             digits[n++] = *p;
+    mr_assert(n > 0); /* "%e" writes a digit first */
     while (n > 1 && digits[n - 1] == '0')
         n--;
     return lay_out(negative, digits, n, atoi(e + 1) + 1, out);

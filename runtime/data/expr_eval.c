@@ -467,7 +467,7 @@ static uint32_t next_chunk(const struct run *r, uint32_t *k, uint16_t *rows)
 void mr_xtree_test(struct mr_xtree *x, struct mr_batch *b, uint8_t *truth)
 {
     struct run r = begin(x, b);
-    uint16_t rows[MR_X_CHUNK];
+    uint16_t rows[MR_X_CHUNK] = {0};
     uint8_t out[MR_X_CHUNK];
     for (uint32_t k = 0; k < b->count; k++)
         truth[b->sel[k]] = 0;
@@ -500,7 +500,7 @@ static void take_texts_back(struct mr_xtree *x)
 void mr_xtree_eval(struct mr_xtree *x, struct mr_batch *b, struct mr_value *out)
 {
     struct run r = begin(x, b);
-    uint16_t rows[MR_X_CHUNK];
+    uint16_t rows[MR_X_CHUNK] = {0};
     struct mr_value v[MR_X_CHUNK];
     bool lent = lend_texts(x, b);
     for (uint32_t k = 0; k < b->count; k++)

@@ -171,7 +171,7 @@ static struct mr_xnode *field(struct mr_xlexer *x, bool meta)
         return NULL;
     if (!mr_xlex_is(x, '.') && !mr_xlex_is(x, '['))
         return node_new(x, X_LUA, at, NULL, NULL); /* the event as a whole: e, e:raw(), f(e) */
-    struct mr_value key;
+    struct mr_value key = {0};
     bool is_constant;
     uint32_t name_at = x->at + 1;
     if (!key_after(x, &key, &is_constant))
@@ -357,7 +357,7 @@ static struct mr_xnode *suffixed(struct mr_xlexer *x)
     }
     while (n) {
         if (mr_xlex_is(x, '.') || mr_xlex_is(x, '[')) {
-            struct mr_value key;
+            struct mr_value key = {0};
             bool is_constant;
             at = x->at;
             if (!key_after(x, &key, &is_constant))

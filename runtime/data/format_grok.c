@@ -37,19 +37,7 @@ static const struct mr_option options[] = {
      .example = "{ ORDER: 'o-[0-9]{6}' }"},
     MR_FORMAT_TYPES_OPTION(struct grok),
     MR_FORMAT_TIME_OPTION(struct grok),
-    {.name = "utf",
-     .type = MR_OPT_BOOL,
-     .at = offsetof(struct grok, utf),
-     .value = "false",
-     .help = "match characters instead of bytes; costs time, and bytes that are not UTF-8 match nothing"},
-    {.name = "match_limit",
-     .type = MR_OPT_INT,
-     .at = offsetof(struct grok, match_limit),
-     .unit = "steps",
-     .value = "1000000",
-     .min = 100,
-     .max = 100000000,
-     .help = "how much work one pattern may do on one text before the event is rejected"},
+    MR_PATTERN_OPTIONS(struct grok),
     {0},
 };
 
@@ -309,12 +297,8 @@ static mr_code grok_open(void *self, struct mr_err *err)
     for (uint32_t i = 0; !rc && i < g->pattern.count; i++) {
         size_t at = 0;
         rc = add(g, g->pattern.v[i], &at, err);
-        if (rc && g->pattern.count > 1)
-            mr_wrap(err, "pattern %u", i + 1);
-        if (rc && err) {
-            err->option = "pattern";
-            err->at = (uint32_t)at;
-        }
+        if (rc)
+            mr_patterns_blame(err, i, g->pattern.count, at);
     }
     if (!rc && g->patterns.names == 0) {
         rc = mr_fail(err, MR_BADCONF, "%s",

@@ -262,6 +262,16 @@ static bool take_groups(struct mr_patterns *p, const struct mr_matcher *m, struc
     return true;
 }
 
+void mr_patterns_blame(struct mr_err *err, uint32_t index, uint32_t count, size_t at)
+{
+    if (count > 1)
+        mr_wrap(err, "pattern %u", index + 1);
+    if (err) {
+        err->option = "pattern";
+        err->at = (uint32_t)at;
+    }
+}
+
 void mr_patterns_decode(struct mr_patterns *p, struct mr_batch *b, int32_t slot, struct mr_slice into,
                         mr_ns now)
 {

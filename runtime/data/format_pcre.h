@@ -15,6 +15,19 @@ enum {
     MR_MATCH_HEAP_KB = 32 * 1024,
 };
 
+/* The options `utf` and `match_limit`: fields of those names in `self`. */
+#define MR_PATTERN_OPTIONS(self)                                                                             \
+    {.name = "utf",                                                                                          \
+     .type = MR_OPT_BOOL,                                                                                    \
+     .at = offsetof(self, utf),                                                                              \
+     .value = "false",                                                                                       \
+     .help = "match characters instead of bytes; costs time, and bytes that are not UTF-8 match nothing"},   \
+    {                                                                                                        \
+        .name = "match_limit", .type = MR_OPT_INT, .at = offsetof(self, match_limit), .unit = "steps",       \
+        .value = "1000000", .min = 100, .max = 100000000,                                                    \
+        .help = "how much work one pattern may do on one text before the event is rejected"                  \
+    }
+
 struct mr_matcher; /* one pattern; defined in format_pcre.c, the one file that sees PCRE2 */
 
 struct mr_patterns {
@@ -44,6 +57,8 @@ mr_code mr_patterns_open(struct mr_patterns *p, int64_t match_limit, const struc
 mr_code mr_patterns_add(struct mr_patterns *p, struct mr_slice text, bool utf, bool named_only,
                         const struct mr_group_name *named, uint32_t named_count, size_t *at,
                         struct mr_err *err);
+/* Puts "pattern N" in front when it is one of several; points err to byte `at` of the option `pattern`. */
+void mr_patterns_blame(struct mr_err *err, uint32_t index, uint32_t count, size_t at);
 /* When all have been added: checks `types` and `time` against the fields there are. */
 mr_code mr_patterns_ready(struct mr_patterns *p, struct mr_err *err);
 void mr_patterns_decode(struct mr_patterns *p, struct mr_batch *b, int32_t slot, struct mr_slice into,

@@ -20,19 +20,7 @@ static const struct mr_option options[] = {
      .example = "'^(?<level>\\w+) (?<text>.*)$'"},
     MR_FORMAT_TYPES_OPTION(struct regex),
     MR_FORMAT_TIME_OPTION(struct regex),
-    {.name = "utf",
-     .type = MR_OPT_BOOL,
-     .at = offsetof(struct regex, utf),
-     .value = "false",
-     .help = "match characters instead of bytes; costs time, and bytes that are not UTF-8 match nothing"},
-    {.name = "match_limit",
-     .type = MR_OPT_INT,
-     .at = offsetof(struct regex, match_limit),
-     .unit = "steps",
-     .value = "1000000",
-     .min = 100,
-     .max = 100000000,
-     .help = "how much work one pattern may do on one text before the event is rejected"},
+    MR_PATTERN_OPTIONS(struct regex),
     {0},
 };
 
@@ -49,14 +37,8 @@ static mr_code regex_open(void *self, struct mr_err *err)
     for (uint32_t i = 0; !rc && i < r->pattern.count; i++) {
         size_t at = 0;
         rc = mr_patterns_add(&r->patterns, r->pattern.v[i], r->utf, false, NULL, 0, &at, err);
-        if (!rc)
-            continue;
-        if (r->pattern.count > 1)
-            mr_wrap(err, "pattern %u", i + 1);
-        if (err) {
-            err->option = "pattern";
-            err->at = (uint32_t)at;
-        }
+        if (rc)
+            mr_patterns_blame(err, i, r->pattern.count, at);
     }
     if (!rc && r->patterns.names == 0) {
         rc = mr_fail(err, MR_BADCONF,

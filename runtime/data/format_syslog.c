@@ -534,9 +534,9 @@ static void read_3164(struct syslog *s, const char *p, size_t n, size_t at, mr_n
         size_t end = word_end(p, n, at);
         if (end > at && end < n) {
             m->v[HOST] = mr_text_value_of(p + at, end - at);
-            rest = at = end + 1;
+            at = end + 1;
             if (at < n && p[at] == ':') /* Cisco: "host : %FAC-5-X: ..." */
-                rest = at = at + 1 + (at + 1 < n && p[at + 1] == ' ' ? 1u : 0u);
+                at += 1 + (at + 1 < n && p[at + 1] == ' ' ? 1u : 0u);
             rest = read_tag(p, n, at, m);
         }
     }

@@ -31,7 +31,7 @@ static mr_code tell(struct mr_slice text, const struct mr_json_fault *f, struct 
 {
     size_t at = text.p && f->at ? (size_t)(f->at - text.p) : 0;
     mr_code code = f->limit ? MR_LIMIT : MR_BADDATA;
-    if (at >= text.len)
+    if (!text.p || at >= text.len)
         mr_fail(err, code, "json: byte %zu, the end: %s", at, f->why);
     else if (text.p[at] > ' ' && text.p[at] < 0x7f)
         mr_fail(err, code, "json: byte %zu, '%c': %s", at, text.p[at], f->why);

@@ -334,7 +334,7 @@ static bool write_in_order(struct writer *w)
 static bool write_touched(struct mr_buf *out, const struct mr_batch *b, uint32_t row)
 {
     const struct mr_batch_more *m = mr_batch_more_of(b);
-    uint32_t len = m->text_len[row];
+    uint32_t len = b->raw ? m->text_len[row] : 0;
     uint16_t order = len ? m->order[row] : 0;
     size_t start = out->len;
     const char *text = len ? b->raw[row].p : NULL, *end = len ? text + len : NULL;

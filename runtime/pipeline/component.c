@@ -12,7 +12,6 @@
 #include "plugin/option.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { SOURCE = 1, STEP = 2, OUTPUT = 4 };
 
@@ -45,79 +44,6 @@ static int role_of(enum mr_kind kind)
 {
     return kind == MR_SOURCE ? SOURCE : kind == MR_PROCESSOR ? STEP : OUTPUT;
 }
-
-/* ---------------------------------------------------------------- the host that check() sees */
-
-static struct mr_batch *no_batch(struct mr_host *h, struct mr_batch *from)
-{
-    (void)h;
-    (void)from;
-    return NULL;
-}
-static void no_emit(struct mr_host *h, struct mr_batch *b)
-{
-    (void)h;
-    (void)b;
-}
-static mr_ns wall(struct mr_host *h)
-{
-    (void)h;
-    struct timespec t;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (mr_ns)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-static mr_ms steady(struct mr_host *h)
-{
-    (void)h;
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (mr_ms)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-static void no_wake(struct mr_host *h)
-{
-    (void)h;
-}
-static mr_code no_watch(struct mr_host *h, int fd, struct mr_err *err)
-{
-    (void)h;
-    (void)fd;
-    return mr_fail(err, MR_UNSUPPORTED, "nothing can be watched while a configuration is checked");
-}
-static void no_unwatch(struct mr_host *h, int fd)
-{
-    (void)h;
-    (void)fd;
-}
-static void no_timer(struct mr_host *h, mr_ms at)
-{
-    (void)h;
-    (void)at;
-}
-static bool no_once(struct mr_host *h)
-{
-    (void)h;
-    return false;
-}
-static void no_log(struct mr_host *h, enum mr_level level, const char *text)
-{
-    (void)h;
-    (void)level;
-    (void)text;
-}
-static void no_count(struct mr_host *h, const char *metric, int64_t delta)
-{
-    (void)h;
-    (void)metric;
-    (void)delta;
-}
-static void no_written(struct mr_host *h, uint64_t ticket, const struct mr_verdict *verdict)
-{
-    (void)h;
-    (void)ticket;
-    (void)verdict;
-}
-static const struct mr_host_ops check_ops = {no_batch,   no_emit,  wall,    steady, no_wake,  no_watch,
-                                             no_unwatch, no_timer, no_once, no_log, no_count, no_written};
 
 /* ---------------------------------------------------------------- options */
 
@@ -155,8 +81,8 @@ static struct mr_node block_line(const struct mr_plan *p, const struct mr_node *
 static void option_fault(struct mr_plan *p, const struct mr_node *n, const struct mr_err *err)
 {
     unsigned line = 0;
-    if (n->kind == MR_NODE_SCALAR && n->end_column == 0 &&
-        memchr(n->text.p ? n->text.p : "", '\n', n->text.len)) {
+    if (n->kind == MR_NODE_SCALAR && n->end_column == 0 && n->text.p &&
+        memchr(n->text.p, '\n', n->text.len)) {
         if (err->at > 0 && err->at <= n->text.len) {
             line = 1;
             for (uint32_t i = 0; i < err->at; i++)
@@ -194,7 +120,7 @@ static void check_options(struct mr_plan *p, const struct mr_config_component *c
     struct mr_owned *owned = NULL;
     bool filled = mr_options_fill(k->options, what, c->options, place, self, &p->a->arena, &owned, p->diags);
     if (filled && k->check && !(p->flags & MR_CONFIG_NO_CHECK)) {
-        struct mr_host host = {.ops = &check_ops, .label = c->label};
+        struct mr_host host = {.ops = &mr_host_idle, .label = c->label};
         struct mr_open open = {.size = sizeof open, .services = mr_services(), .host = &host};
         struct mr_err err;
         mr_err_clear(&err);

@@ -43,9 +43,10 @@ static void note(struct bench *t, const char *format, const char *what, struct m
     char line[1024];
     (void)snprintf(line, sizeof line, format, what, MR_SLICE_ARG(text));
     if (t->messages < sizeof t->message / sizeof *t->message) {
-        char *copy = mr_arena_take(&t->a.arena, strlen(line) + 1);
-        if (copy)
-            t->message[t->messages++] = strcpy(copy, line);
+        struct mr_slice copy =
+            mr_slice_copy(&t->a.arena, (struct mr_slice){line, strlen(line) + 1}); /* with its NUL */
+        if (copy.p)
+            t->message[t->messages++] = copy.p;
     }
 }
 

@@ -52,8 +52,8 @@ static int compare(enum mr_kind kind, struct mr_slice name, const struct mr_comp
 {
     if (kind != c->kind)
         return kind < c->kind ? -1 : 1;
-    size_t len = strlen(c->name);
-    int d = memcmp(name.p, c->name, name.len < len ? name.len : len);
+    size_t len = strlen(c->name), both = name.len < len ? name.len : len;
+    int d = both ? memcmp(name.p, c->name, both) : 0;
     return d ? d : name.len < len ? -1 : name.len > len;
 }
 

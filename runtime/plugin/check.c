@@ -14,76 +14,6 @@
 
 #include <string.h>
 
-/* ---------------------------------------------------------------- a host that does nothing */
-
-static struct mr_batch *no_batch(struct mr_host *h, struct mr_batch *from)
-{
-    (void)h;
-    (void)from;
-    return NULL;
-}
-static void no_emit(struct mr_host *h, struct mr_batch *b)
-{
-    (void)h;
-    (void)b;
-}
-static mr_ns no_now(struct mr_host *h)
-{
-    (void)h;
-    return 1760104510000000000;
-}
-static mr_ms no_monotonic(struct mr_host *h)
-{
-    (void)h;
-    return 1000;
-}
-static void no_wake(struct mr_host *h)
-{
-    (void)h;
-}
-static mr_code no_watch(struct mr_host *h, int fd, struct mr_err *err)
-{
-    (void)h;
-    (void)fd;
-    (void)err;
-    return MR_OK;
-}
-static void no_unwatch(struct mr_host *h, int fd)
-{
-    (void)h;
-    (void)fd;
-}
-static void no_timer(struct mr_host *h, mr_ms at)
-{
-    (void)h;
-    (void)at;
-}
-static bool no_once(struct mr_host *h)
-{
-    (void)h;
-    return true;
-}
-static void no_log(struct mr_host *h, enum mr_level level, const char *text)
-{
-    (void)h;
-    (void)level;
-    (void)text;
-}
-static void no_count(struct mr_host *h, const char *metric, int64_t delta)
-{
-    (void)h;
-    (void)metric;
-    (void)delta;
-}
-static void no_written(struct mr_host *h, uint64_t ticket, const struct mr_verdict *verdict)
-{
-    (void)h;
-    (void)ticket;
-    (void)verdict;
-}
-static const struct mr_host_ops no_ops = {no_batch,   no_emit,  no_now,  no_monotonic, no_wake,  no_watch,
-                                          no_unwatch, no_timer, no_once, no_log,       no_count, no_written};
-
 /* ---------------------------------------------------------------- findings */
 
 struct checker {
@@ -204,7 +134,7 @@ static void check_life(struct checker *k, int required)
     struct mr_owned *owned = NULL;
     struct mr_diags diags = {0};
     struct mr_lua *lua = NULL;
-    struct mr_host host = {.ops = &no_ops, .label = "check", .lua = &lua};
+    struct mr_host host = {.ops = &mr_host_idle, .label = "check", .lua = &lua};
     struct mr_open open = {.size = sizeof open, .services = mr_services(), .host = &host};
     struct mr_err err;
     if (!self) {

@@ -25,6 +25,10 @@ struct mr_host_ops {
     void (*written)(struct mr_host *h, uint64_t ticket, const struct mr_verdict *verdict);
 };
 
+/* Does nothing, for components that are looked at and do not run: no batch is handed out, what is told is
+ * dropped, watching succeeds, `once` is true, the time stands still. Thread: any. */
+extern const struct mr_host_ops mr_host_idle;
+
 struct mr_lua; /* plugin/lua_host.h: one Lua state, one thread */
 
 struct mr_host {

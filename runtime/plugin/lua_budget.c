@@ -341,11 +341,16 @@ mr_code lua_rebuild(struct mr_lua *l, struct mr_err *err)
 /* Lua knows null as a userdata; everything else of ours has a name. */
 static void say_null(char *text)
 {
-    if (!strstr(text, "attempt to "))
+    const struct mr_slice null = MR_SLICE("null"), userdata = MR_SLICE("userdata");
+    char *from = strstr(text, "attempt to ");
+    if (!from)
         return;
-    for (char *at; (at = strstr(text, "userdata"));) {
-        memcpy(at, "null", 4);
-        memmove(at + 4, at + 8, strlen(at + 8) + 1);
+    char *end = strstr(from, " ("); /* what it is called in the script stands behind */
+    if (!end)
+        end = from + strlen(from);
+    for (char *at; (at = strstr(from, userdata.p)) && at < end; end -= userdata.len - null.len) {
+        memcpy(at, null.p, null.len);
+        memmove(at + null.len, at + userdata.len, strlen(at + userdata.len) + 1);
     }
 }
 

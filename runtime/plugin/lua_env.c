@@ -204,7 +204,7 @@ static int base_setmetatable(lua_State *L)
 }
 
 /* array{...}, object{...}: a table that knows what it is, also when it is empty */
-static int make_list(lua_State *L)
+static int make(lua_State *L, lua_Integer metatable)
 {
     lua_settop(L, 1);
     if (lua_isnil(L, 1)) {
@@ -212,22 +212,19 @@ static int make_list(lua_State *L)
         lua_replace(L, 1);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_R_LIST_MT);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
     lua_setmetatable(L, 1);
     return 1;
 }
 
+static int make_list(lua_State *L)
+{
+    return make(L, LUA_R_LIST_MT);
+}
+
 static int make_object(lua_State *L)
 {
-    lua_settop(L, 1);
-    if (lua_isnil(L, 1)) {
-        lua_newtable(L);
-        lua_replace(L, 1);
-    }
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_R_OBJECT_MT);
-    lua_setmetatable(L, 1);
-    return 1;
+    return make(L, LUA_R_OBJECT_MT);
 }
 
 static int null_tostring(lua_State *L)

@@ -20,6 +20,10 @@
 #include <lualib.h>
 #include <signal.h>
 
+/* They raise, which Lua's header cannot say. */
+__attribute__((noreturn)) extern int luaL_error(lua_State *L, const char *format, ...);
+__attribute__((noreturn)) extern int lua_error(lua_State *L);
+
 #if defined __SANITIZE_THREAD__
 #define MR_LUA_POLLS 1
 #elif defined __has_feature
@@ -163,7 +167,7 @@ void lua_push_deep(lua_State *L, struct mr_arena *a, const struct mr_value *v, i
 void lua_pull(lua_State *L, int at, struct mr_arena *a, struct mr_value *out, int depth);
 void lua_push_null(lua_State *L);
 bool lua_is_null(lua_State *L, int at);
-int lua_no_arena(lua_State *L); /* raises */
+__attribute__((noreturn)) int lua_no_arena(lua_State *L); /* raises */
 
 /* ---- lua_event.c, lua_node.c */
 void lua_event_open(lua_State *L);

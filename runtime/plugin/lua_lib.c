@@ -321,18 +321,29 @@ static int metric_count_(lua_State *L)
 
 /* ---------------------------------------------------------------- os, env */
 
+static lua_Integer seconds_now(lua_State *L)
+{
+    mr_ns t = now_of(L);
+    return t / 1000000000 - (t % 1000000000 < 0);
+}
+
+/* Lua's own function, with the arguments that are on the stack. */
+static int lua_own(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
 static int os_time(lua_State *L)
 {
     if (lua_isnoneornil(L, 1)) {
-        mr_ns t = now_of(L);
-        lua_pushinteger(L, t / 1000000000 - (t % 1000000000 < 0));
+        lua_pushinteger(L, seconds_now(L));
         return 1;
     }
     lua_settop(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, 1, 1);
-    return 1;
+    return lua_own(L);
 }
 
 static int os_date(lua_State *L)
@@ -343,13 +354,10 @@ static int os_date(lua_State *L)
         lua_replace(L, 1);
     }
     if (lua_isnil(L, 2)) {
-        lua_pushinteger(L, now_of(L) / 1000000000);
+        lua_pushinteger(L, seconds_now(L));
         lua_replace(L, 2);
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, 2, 1);
-    return 1;
+    return lua_own(L);
 }
 
 /* env.NAME: only what the option `env` lists */

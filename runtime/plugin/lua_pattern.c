@@ -6,6 +6,7 @@
  * it against the standard library on random patterns.
  */
 #include "plugin/lua_pattern.h"
+#include "base/assert.h"
 #include "plugin/lua_inside.h"
 
 #include <ctype.h>
@@ -507,8 +508,9 @@ int lua_string_gsub(lua_State *L)
         "string/function/table");
     lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)len + 1), n = 0;
     bool anchor = pat_len > 0 && *p == '^', changed = false;
-    struct match m;
+    struct match m = {0};
     luaL_Buffer b;
+    mr_assert(s && p); /* luaL_checklstring raises instead */
     if (type == LUA_TNUMBER)
         (void)lua_tolstring(L, 3, NULL);
     luaL_buffinit(L, &b);

@@ -11,7 +11,7 @@
 
 int lua_no_arena(lua_State *L)
 {
-    return luaL_error(L, "a limit was reached: no room for this value in the batch (batch_bytes)");
+    luaL_error(L, "a limit was reached: no room for this value in the batch (batch_bytes)");
 }
 
 void lua_push_null(lua_State *L)

@@ -250,7 +250,7 @@ static bool scalar_only(struct filler *f, const struct mr_option *o, const struc
     return wrong(f, o, n, "takes %s, not %s", wanted_text(o->type), kind_text(n));
 }
 
-static void print_bound(const struct mr_option *o, int64_t v, char out[40])
+void mr_option_bound(const struct mr_option *o, int64_t v, char out[40])
 {
     if (o->type == MR_OPT_DURATION)
         (void)mr_duration_print(v, out);
@@ -270,8 +270,8 @@ static bool in_bounds(struct filler *f, const struct mr_option *o, const struct 
     if (!low && !high)
         return true;
     char min[40], max[40], q[80];
-    print_bound(o, o->min, min);
-    print_bound(o, o->max, max);
+    mr_option_bound(o, o->min, min);
+    mr_option_bound(o, o->max, max);
     return wrong(f, o, n, "is %s: it must be from %s to %s%s%s", quoted(o, n, q), min, max,
                  o->unit ? " " : "", o->unit ? o->unit : "");
 }
@@ -504,7 +504,7 @@ static bool read_template(struct filler *f, const struct mr_option *o, const str
         while (end < text.len && text.p[end] == ' ')
             end++;
         i = end;
-        while (end < text.len && !memchr(" |}", text.p[end], 3))
+        while (end < text.len && text.p[end] != ' ' && text.p[end] != '|' && text.p[end] != '}')
             end++;
         warn_of_e(f, o, n, (struct mr_slice){text.p + i, end - i}, false);
         i = end;

@@ -28,6 +28,9 @@ void mr_options_fini(struct mr_owned *owned);
 const struct mr_node *mr_options_node(const struct mr_option *table, const struct mr_node *n,
                                       const char *name);
 
+/* A bound of the option as people write it: "1024", "500ms", "4KiB". */
+void mr_option_bound(const struct mr_option *o, int64_t v, char out[40]);
+
 /* The table as Markdown rows (reference pages), as --help text, as JSON Schema properties. */
 bool mr_options_markdown(const struct mr_option *table, struct mr_buf *out);
 bool mr_options_help(const struct mr_option *table, struct mr_buf *out);

@@ -2,9 +2,6 @@
 #include "plugin/option.h"
 
 #include "base/buf.h"
-#include "base/time.h"
-
-#include <inttypes.h>
 
 static const char *type_name(enum mr_option_type t)
 {
@@ -18,16 +15,6 @@ static const char *type_name(enum mr_option_type t)
     return (unsigned)t < sizeof names / sizeof *names ? names[t] : "?";
 }
 
-static void bound(const struct mr_option *o, int64_t v, char out[40])
-{
-    if (o->type == MR_OPT_DURATION)
-        (void)mr_duration_print(v, out);
-    else if (o->type == MR_OPT_SIZE)
-        (void)mr_size_print(v, out);
-    else
-        snprintf(out, 40, "%" PRId64, v);
-}
-
 /* "integer, 1 to 1000 events" or "choice: a, b" */
 static bool put_type(const struct mr_option *o, struct mr_buf *out)
 {
@@ -37,8 +24,8 @@ static bool put_type(const struct mr_option *o, struct mr_buf *out)
             ok = ok && mr_buf_printf(out, "%s%s", i ? ", " : ": ", o->choices[i]);
     if (o->min || o->max) {
         char min[40], max[40];
-        bound(o, o->min, min);
-        bound(o, o->max, max);
+        mr_option_bound(o, o->min, min);
+        mr_option_bound(o, o->max, max);
         ok = ok && mr_buf_printf(out, ", %s to %s", min, max);
     }
     if (o->unit)

@@ -437,13 +437,15 @@ static mr_code resolve(const char *host, int port, int flags, struct addrinfo **
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage a = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a = {0};
     socklen_t len = sizeof a;
-    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+    if (getsockname(fd, &a.any, &len) != 0)
         return -1;
-    if (a.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)(const void *)&a)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)(const void *)&a)->sin_port);
+    return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
 static void free_listener(uv_handle_t *handle)

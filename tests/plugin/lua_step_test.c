@@ -267,6 +267,25 @@ static void an_error_names_the_line_and_the_event_and_touches_no_other(void **st
     end();
 }
 
+static void an_error_says_null_and_leaves_the_scripts_own_names_alone(void **state)
+{
+    (void)state;
+    rejects("e.x = e.userdata + 1", "{\"userdata\":null}", "arithmetic on a null value (field 'userdata')");
+    rejects("e.x = e.a < e.b", "{\"a\":null,\"b\":null}", "attempt to compare two null values");
+    rejects("error('no userdata')", "{}", "no userdata");
+}
+
+static void the_date_before_1970_is_the_date_of_the_time(void **state)
+{
+    (void)state;
+    const char *in = "{}";
+    must_begin("e.a = os.date('!%Y-%m-%d %H:%M:%S'); e.b = os.date('!%Y-%m-%d %H:%M:%S', os.time())");
+    stage.now = -500000000; /* half a second before */
+    run(&in, 1);
+    assert_event(batch, 0, "{\"a\":\"1969-12-31 23:59:59\",\"b\":\"1969-12-31 23:59:59\"}");
+    end();
+}
+
 static void a_proxy_outside_of_its_handler_is_refused(void **state)
 {
     (void)state;
@@ -474,6 +493,8 @@ int main(void)
         cmocka_unit_test(more_events_than_a_batch_holds_go_on_in_batches),
         cmocka_unit_test(the_pipelines_byte_limit_rejects_the_event_that_asks_for_more),
         cmocka_unit_test(an_error_names_the_line_and_the_event_and_touches_no_other),
+        cmocka_unit_test(an_error_says_null_and_leaves_the_scripts_own_names_alone),
+        cmocka_unit_test(the_date_before_1970_is_the_date_of_the_time),
         cmocka_unit_test(a_proxy_outside_of_its_handler_is_refused),
         cmocka_unit_test(metadata_is_read_and_written),
         cmocka_unit_test(a_script_has_init_each_tick_and_close),
