@@ -4,6 +4,8 @@
     bench.py pipelines [--jobs j1,j2,...] [--reps 3]   file to file jobs: CPU s per 1M events, wall, peak memory, ratios
     bench.py follow                                     latency and idle cost of a follower; start-up of `serve`
     bench.py memory                                     peak memory of the first job on 5,000,000 lines
+    bench.py lua                                        what Lua adds to an event, in the process
+    bench.py broker                                     the log beside Apache Kafka (broker.py)
 
 Peers run in turn, repetition by repetition, so that a slow minute falls on all of them; medians are printed. Outputs are
 compared record by record (an order-free digest of normalised records) with a reference in Python. The peers' own
@@ -467,6 +469,21 @@ def memory(a):
     print('memory: exit %d, %.2f CPU s/1M lines, wall %.1f s, peak RSS %.1f MB' % (m['code'], m['cpu'] / 5, m['wall'], m['rss']))
 
 
+def lua(a):
+    """The table of build/lua_bench, built with the tests."""
+    program = os.path.join(ROOT, 'build', 'lua_bench')
+    if not os.path.exists(program):
+        sys.exit("bench.py: '%s' is not there: TESTS=ON ./dev build" % program)
+    subprocess.run([program], check=True)
+
+
+def log(a):
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.dont_write_bytecode = True
+    import broker
+    broker.bench(reps=a.reps)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('what', nargs='*', default=['pipelines', 'follow', 'serve', 'memory'])
@@ -475,9 +492,10 @@ def main():
     ap.add_argument('--reps', type=int, default=3)
     a = ap.parse_args()
     for what in a.what or ['pipelines', 'follow', 'serve', 'memory']:
-        f = {'pipelines': pipelines, 'follow': follow, 'serve': serve, 'memory': memory}.get(what)
+        f = {'pipelines': pipelines, 'follow': follow, 'serve': serve, 'memory': memory,
+             'lua': lua, 'broker': log}.get(what)
         if not f:
-            sys.exit("bench.py: there is no benchmark '%s': pipelines, follow, serve, memory" % what)
+            sys.exit("bench.py: there is no benchmark '%s': pipelines, follow, serve, memory, lua, broker" % what)
         f(a)
 
 
