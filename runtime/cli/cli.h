@@ -11,9 +11,10 @@
 #define MR_VERSION "0.1.0"
 
 enum { MR_EXIT_OK = 0, MR_EXIT_FAILED = 1, MR_EXIT_USAGE = 2 };
-enum { MR_CLI_FILES_MAX = 256 };
+enum { MR_CLI_FILES_MAX = 256, MR_CLI_MANY_MAX = 64 };
 
-/* One option of a verb: a switch, or one that takes a value. A table ends with { 0 }. */
+/* One option of a verb: a switch, or one that takes a value. A table ends with { 0 }. An option whose value
+ * is called "...": "K=V..." may be given often; `text` is then an array of MR_CLI_MANY_MAX + 1, all NULL. */
 struct mr_flag {
     const char *name;  /* without the dashes */
     const char *value; /* what its value is called in --help; NULL: a switch */
@@ -29,6 +30,9 @@ struct mr_verb {
     const char *help;                                           /* what it does, and examples */
     int (*run)(const struct mr_verb *v, int argc, char **argv); /* argv[0] is the first after the verb */
 };
+/* In main.c's program the verbs that speak Kafka's protocol are words alone: they become millrace-kafka. */
+extern const struct mr_verb mr_verb_topic, mr_verb_produce, mr_verb_consume, mr_verb_group, mr_verb_configs,
+    mr_verb_txn;
 extern const struct mr_verb mr_verb_run, mr_verb_serve, mr_verb_lint, mr_verb_test, mr_verb_plugins,
     mr_verb_version;
 

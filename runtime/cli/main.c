@@ -2,7 +2,8 @@
 #include "cli/cli.h"
 
 static const struct mr_verb *const verbs[] = {
-    &mr_verb_run, &mr_verb_serve, &mr_verb_lint, &mr_verb_test, &mr_verb_plugins, &mr_verb_version,
+    &mr_verb_run,     &mr_verb_serve,   &mr_verb_lint,  &mr_verb_test,    &mr_verb_plugins, &mr_verb_topic,
+    &mr_verb_produce, &mr_verb_consume, &mr_verb_group, &mr_verb_configs, &mr_verb_txn,     &mr_verb_version,
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -21,7 +21,7 @@ pipelines:
     steps: [ { drop: 'e.message == "secret"' } ]
     to: { file: { path: out.txt, format: lines } }
 """
-VERBS = ('run', 'serve', 'lint', 'test', 'plugins', 'version')
+VERBS = ('run', 'serve', 'lint', 'test', 'plugins', 'topic', 'produce', 'consume', 'group', 'configs', 'txn', 'version')
 
 
 def write(d, name, text):

@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""kafka_verbs_test.py - topic, produce, consume, group, configs, txn against `millrace serve` on loopback."""
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'e2e'))
+from mill import DEADLINE, MILLRACE, catches, done, equal, folder, free_port, listening, ok, run, running, said, skip, until  # noqa: E402
+
+SUBS = {'topic': ('list', 'create', 'describe', 'alter', 'delete', 'add-partitions'),
+        'group': ('list', 'describe', 'reset', 'delete'), 'configs': ('describe', 'alter'),
+        'txn': ('list', 'describe', 'abort'), 'produce': (), 'consume': ()}
+
+
+class Site:
+    """A folder, and where its broker is."""
+    def __init__(self, d, where):
+        self.d, self.where = d, where
+
+    def cmd(self, *args):
+        return [*args, '--broker', self.where]
+
+    def run(self, *args, stdin=None):
+        p = subprocess.run([MILLRACE, *self.cmd(*args)], cwd=self.d, capture_output=True, timeout=DEADLINE,
+                           input=stdin.encode() if isinstance(stdin, str) else stdin or b'')
+        return p.returncode, p.stdout.decode(errors='replace'), p.stderr.decode(errors='replace')
+
+    def must(self, *args, stdin=None):
+        """Standard output of what has to succeed."""
+        code, out, err = self.run(*args, stdin=stdin)
+        if code:
+            ok('millrace %s succeeds' % ' '.join(args), False, (code, out, err))
+        return out
+
+    def objects(self, *args):
+        return [json.loads(line) for line in self.must(*args, '--json').splitlines()]
+
+    def read(self, topic, *args):
+        return self.objects('consume', topic, '--until-end', *args)
+
+
+def helps():
+    with folder() as d:
+        for verb, subs in SUBS.items():
+            for words in [(verb,)] + [(verb, s) for s in subs]:
+                code, out, err = run(d, *words, '--help')
+                ok('%s --help teaches on standard output' % ' '.join(words),
+                   code == 0 and out.startswith('usage: millrace ' + ' '.join(words)) and not err, (code, out, err))
+
+
+def mistakes():
+    rows = (
+        ('a verb of verbs alone shows them and is a mistake', ['topic'], 'topic create'),
+        ('an unknown verb of topic names the nearest', ['topic', 'creat', 'x'], "did you mean 'create'?"),
+        ('an unknown option names the nearest', ['topic', 'create', 'x', '--partition', '3'], "did you mean '--partitions'?"),
+        ('a topic that is not given is told', ['topic', 'describe'], 'no topic given'),
+        ('a partition count is a number', ['topic', 'create', 'x', '--partitions', 'many'], "'many' is not a number"),
+        ('an unknown codec names the nearest', ['produce', 'x', '--compression', 'zst'], "did you mean 'zstd'?"),
+        ('transactions need all acks', ['produce', 'x', '--transactional-id', 't', '--acks', '1'], '--acks all'),
+        ('an unknown place names the nearest', ['consume', 'x', '--from', 'begining'], "did you mean 'beginning'?"),
+        ('an unknown place says what may stand there', ['consume', 'x', '--from', 'yesterday'], 'an offset (1200)'),
+        ('a shift is for reset alone', ['consume', 'x', '--from', 'shift:3'], 'unknown place'),
+        ('an unknown letter of --format says which there are', ['consume', 'x', '--format', '%q'], '%k key'),
+        ('an unknown escape of --format says which there are', ['consume', 'x', '--format', 'a\\q'], '\\n \\t'),
+        ('--json and --format exclude each other', ['consume', 'x', '--json', '--format', '%v'], 'choose one'),
+        ('a group does not take a partition', ['consume', 'x', '--group', 'g', '--partition', '1'], '--partition'),
+        ('a group does not start at an offset, and how it is moved', ['consume', 'x', '--group', 'g', '--from', '7'],
+         'millrace group reset g --topic x --to 7'),
+        ('reset needs a topic', ['group', 'reset', 'g', '--to', 'end'], '--topic is missing'),
+        ('reset needs a place', ['group', 'reset', 'g', '--topic', 't'], '--to is missing'),
+        ('dry and execute exclude each other',
+         ['group', 'reset', 'g', '--topic', 't', '--to', 'end', '--dry-run', '--execute'], 'exclude'),
+        ('configs wants a kind', ['configs', 'describe', 'tpoic', 'x'], "did you mean 'topic'?"),
+        ('brokers are not altered, and why', ['configs', 'alter', 'broker', '1', 'a=b'], 'secrets'),
+        ('a setting needs its =', ['topic', 'list', '--set', 'client.id'], 'NAME=VALUE'),
+        ('an unknown setting of the client is told', ['topic', 'list', '--set', 'no.such=1'], 'no.such'),
+        ('a wrong timeout is told', ['topic', 'list', '--timeout', '5'], '--timeout'),
+    )
+    with folder() as d:
+        for name, args, text in rows:
+            code, out, err = run(d, *args)
+            ok(name, code == 2 and text in err and not out, (code, out, err))
+        start = time.monotonic()
+        code, out, err = run(d, 'topic', 'list', '--broker', '127.0.0.1:%d' % free_port())
+        ok('where no broker is, that is told with a way out', code == 1 and 'no broker answers' in err
+           and 'millrace serve' in err, (code, err))
+        ok('and soon', time.monotonic() - start < 8, time.monotonic() - start)
+        linked = subprocess.run(['ldd', MILLRACE], capture_output=True, text=True).stdout
+        ok('the main program does not load librdkafka', 'libc.so' in linked and 'rdkafka' not in linked, linked)
+
+
+def topics(s):
+    s.must('topic', 'create', 'orders', '--partitions', '3', '--config', 'retention.ms=86400000')
+    s.must('topic', 'create', 'plain')
+    equal('topics are listed by name', [(t['topic'], t['partitions']) for t in s.objects('topic', 'list')
+                                        if not t['topic'].startswith('__')], [('orders', 3), ('plain', 1)])
+    ok('the table has a head and a line for each', s.must('topic', 'list').split()[:6] ==
+       ['TOPIC', 'PARTITIONS', 'REPLICAS', 'orders', '3', '1'], s.must('topic', 'list'))
+    code, out, err = s.run('topic', 'create', 'orders')
+    ok('a topic is not made twice', code == 1 and 'TOPIC_ALREADY_EXISTS' in err and not out, (code, err))
+    code, out, err = s.run('topic', 'create', 'bad', '--config', 'retention.ms=soon')
+    ok('a wrong setting is refused by its name', code == 1 and 'retention.ms' in err, (code, err))
+    code, out, err = s.run('topic', 'describe', 'ordres')
+    ok('a topic that is not there: the nearest is named', code == 1 and "did you mean 'orders'?" in err, (code, err))
+    s.must('topic', 'add-partitions', 'orders', '4')
+    equal('partitions are added', len(s.objects('topic', 'describe', 'orders')[0]['partitions']), 4)
+    code, out, err = s.run('topic', 'add-partitions', 'orders', '2')
+    ok('partitions are not taken away', code == 1 and '4 partitions already' in err, (code, err))
+    s.must('topic', 'delete', 'plain')
+    ok('a deleted topic is gone', 'plain' not in s.must('topic', 'list'))
+    equal('a deletion of none fails', s.run('topic', 'delete', 'plain')[0], 1)
+
+
+def configs(s):
+    def settings():
+        return {e['name']: e['value'] for e in s.objects('configs', 'describe', 'topic', 'orders')}
+    equal('a setting given at the start is described', settings()['retention.ms'], '86400000')
+    before = settings()
+    s.must('configs', 'alter', 'topic', 'orders', 'segment.bytes=1048576')
+    equal('altering one setting leaves the others', settings(), {**before, 'segment.bytes': '1048576'})
+    s.must('topic', 'alter', 'orders', '--config', 'retention.ms=3600000', '--delete', 'segment.bytes')
+    equal('deleting one brings its default back', settings(), {**before, 'retention.ms': '3600000'})
+    code, out, err = s.run('topic', 'alter', 'orders', '--config', 'retention.m=1')
+    ok('an unknown setting names the nearest', code == 2 and "did you mean 'retention.ms'?" in err, (code, err))
+    equal('nothing was altered by that', settings(), {**before, 'retention.ms': '3600000'})
+    code, out, err = s.run('configs', 'describe', 'topic', 'order')
+    ok('settings of no topic: the nearest is named', code == 1 and "did you mean 'orders'?" in err, (code, err))
+
+
+def records(s):
+    s.must('topic', 'create', 'r')
+    s.must('produce', 'r', '--key-separator', ':', '--null', 'NULL', '--headers', 'a=1', '--headers', 'a=2',
+           stdin='k1:v1\nk2:\nk3:NULL\n:x:y\n')
+    got = s.read('r')
+    equal('keys, empty values, nulls and separators in values arrive',
+          [(r['key'], r['value']) for r in got], [('k1', 'v1'), ('k2', ''), ('k3', None), ('', 'x:y')])
+    equal('headers keep their order and names that come twice', got[0].get('headers'),
+          [{'key': 'a', 'value': '1'}, {'key': 'a', 'value': '2'}])
+    code, out, err = s.run('produce', 'r', '--key-separator', ':', stdin='a:b\nno separator\nc:d\n')
+    ok('a line without separator is named and ends it', code == 1 and 'standard input:2:' in err, (code, err))
+    equal('what stood before it is stored', [r['value'] for r in s.read('r')][4:], ['b'])
+
+    s.must('topic', 'create', 'j', '--partitions', '2')
+    blob = bytes(range(256))
+    lines = [
+        {'key': 'k', 'value': 'grüße "\\ \n', 'headers': {'h': 'v', 'n': None}, 'timestamp': 1700000000123, 'partition': 1},
+        {'value_base64': base64.b64encode(blob).decode(), 'key_base64': base64.b64encode(b'\xff').decode(), 'partition': 0},
+        {'key': None, 'value': {'deep': [1, 2.50, 'x']}, 'timestamp': '2025-10-10T13:55:10.5Z', 'partition': 0},
+        {'key': 'tomb', 'value': None, 'headers': [{'key': 'b', 'value_base64': '/w=='}], 'partition': 0},
+        {'value': 12.50, 'partition': 0},
+    ]
+    text = '\n'.join(json.dumps(line) for line in lines) + '\n\n'
+    open(os.path.join(s.d, 'in.json'), 'w').write(text)
+    s.must('produce', 'j', 'in.json', '--json')
+    one = s.read('j', '--partition', '1')
+    equal('a JSON record arrives with all its parts', one, [
+        {'topic': 'j', 'partition': 1, 'offset': 0, 'timestamp': 1700000000123, 'key': 'k', 'value': 'grüße "\\ \n',
+         'headers': [{'key': 'h', 'value': 'v'}, {'key': 'n', 'value': None}]}])
+    zero = s.read('j', '--partition', '0')
+    equal('bytes that are no text come back as base64', base64.b64decode(zero[0]['value_base64']), blob)
+    equal('a value that is no string is its JSON text', [zero[1]['value'], zero[3]['value']],
+          ['{"deep": [1, 2.5, "x"]}', '12.5'])
+    equal('a time may be a date', zero[1]['timestamp'], 1760104510500)
+    equal('a header may hold bytes', zero[2]['headers'], [{'key': 'b', 'value_base64': '/w=='}])
+    s.must('topic', 'create', 'copy', '--partitions', '2')
+    s.must('produce', 'copy', '--json', stdin=s.must('consume', 'j', '--until-end', '--json'))
+    order = lambda r: (r['partition'], r['offset'])  # noqa: E731
+    equal('what consume --json writes, produce --json reads: the copy is equal',
+          [{**r, 'topic': 'j'} for r in sorted(s.read('copy'), key=order)], sorted(s.read('j'), key=order))
+    for name, line, why in (('a member that is not known', '{"vlaue":"x"}', "did you mean 'value'?"),
+                            ('text that is no JSON', '{"value":', 'in:'), ('a list', '[1]', 'not an object'),
+                            ('a wrong base64', '{"value_base64":"a"}', 'base64')):
+        open(os.path.join(s.d, 'bad'), 'w').write('{"value":"fine"}\n' + line + '\n')
+        code, out, err = s.run('produce', 'j', 'bad', '--json')
+        ok('%s is refused with its line' % name, code == 1 and 'bad:2:' in err and (why in err or why == 'in:'), (code, err))
+    code, out, err = s.run('produce', 'j', '--partition', '7', stdin='x\n')
+    ok('a partition that is not there is told with the line', code == 1 and 'standard input:1:' in err and 'partition' in err, (code, err))
+    equal('a file that is not there fails', s.run('produce', 'j', 'absent')[0], 1)
+
+
+def codecs(s):
+    s.must('topic', 'create', 'c')
+    lines = ['line %d %s' % (i, 'x' * (i % 50)) for i in range(2000)]
+    for codec in ('none', 'gzip', 'snappy', 'lz4', 'zstd'):
+        s.must('produce', 'c', '--compression', codec, stdin='\n'.join(lines))
+    equal('what is compressed by any codec comes back in order', [r['value'] for r in s.read('c')], lines * 5)
+    for acks in ('0', '1', 'all'):
+        ok('acks %s stores' % acks, 'produced 1 records' in s.run('produce', 'c', '--acks', acks, stdin='last\n')[2])
+    until(lambda: s.objects('topic', 'describe', 'c')[0]['partitions'][0]['next'] == 10003, 20)
+    equal('and is counted', s.objects('topic', 'describe', 'c')[0]['partitions'][0]['next'], 10003)
+    code, out, err = s.run('produce', 'fresh', stdin='x\n')
+    ok('a topic is not made by a typing mistake', code == 1 and 'topic create fresh' in err, (code, err))
+    s.must('produce', 'fresh', '--create', stdin='x\n')
+    equal('--create makes it', [r['value'] for r in s.read('fresh')], ['x'])
+
+
+def places(s):
+    s.must('topic', 'create', 'p')
+    s.must('produce', 'p', '--json', stdin=''.join(
+        '{"value":"%d","timestamp":%d}\n' % (i, 1700000000000 + i * 1000) for i in range(100)))
+
+    def values(place):
+        return [int(r['value']) for r in s.read('p', '--from', place)]
+    for place, want in (('beginning', range(100)), ('end', []), ('97', [97, 98, 99]), ('-2', [98, 99]), ('-1000', range(100)),
+                        ('5000', []), ('@1700000098500', [99]), ('2023-11-14T22:14:57Z', [97, 98, 99]), ('1h', [])):
+        equal('--from %s starts there' % place, values(place), list(want))
+    equal('--count ends', s.must('consume', 'p', '--count', '3'), '0\n1\n2\n')
+    equal('--format writes what it says', s.must('consume', 'p', '--count', '1', '--format', '%t/%p/%o %k|%v %T %D %K %S 100%%\\t.\\n'),
+          'p/0/0 |0 1700000000000 2023-11-14T22:13:20Z -1 1 100%\t.\n')
+    p = subprocess.Popen([MILLRACE, *s.cmd('consume', 'c', '--from', 'beginning')], cwd=s.d, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    p.stdout.readline()
+    p.stdout.close()
+    s.must('produce', 'c', stdin='more\n')
+    ok('a reader that has had enough is no failure', p.wait(DEADLINE) == 0 and not p.stderr.read(), p.returncode)
+    p.stderr.close()
+
+
+def groups(s):
+    s.must('topic', 'create', 'g', '--partitions', '2')
+    s.must('produce', 'g', '--partition', '0', stdin=''.join('%d\n' % i for i in range(100)))
+    equal('a group reads from the beginning', s.must('consume', 'g', '--group', 'team', '--count', '60').split()[-1], '59')
+    equal('and goes on where it was', s.must('consume', 'g', '--group', 'team', '--count', '10').split(),
+          [str(i) for i in range(60, 70)])
+
+    def committed():
+        got = s.objects('group', 'describe', 'team')[0]['partitions']
+        return {p['partition']: (p['committed'], p['lag']) for p in got}
+    equal('describe tells what is committed and the lag', committed().get(0), (70, 30))
+    ok('it is listed', {'group': 'team', 'state': 'Empty'} in s.objects('group', 'list'), s.must('group', 'list'))
+    ok('the table tells the lag', 'lag 30' in s.must('group', 'describe', 'team'), s.must('group', 'describe', 'team'))
+    code, out, err = s.run('group', 'describe', 'taem')
+    ok('a group that is not there: the nearest is named', code == 1 and "did you mean 'team'?" in err, (code, err))
+
+    for place, want in (('beginning', 0), ('end', 100), ('12', 12), ('-5', 95), ('shift:-10', 60), ('shift:1000', 100),
+                        ('1h', 0), ('2020-01-01T00:00:00Z', 0)):
+        plan = {p['partition']: p['new'] for p in s.objects('group', 'reset', 'team', '--topic', 'g', '--to', place)}
+        equal('a plan to %s' % place, plan, {0: want, 1: 0})
+    equal('plans change nothing', committed().get(0), (70, 30))
+    s.must('group', 'reset', 'team', '--topic', 'g', '--to', '95', '--execute')
+    equal('--execute does', committed().get(0), (95, 5))
+    equal('the group reads from there', s.must('consume', 'g', '--group', 'team', '--until-end').split(),
+          [str(i) for i in range(95, 100)])
+
+    out = open(os.path.join(s.d, 'member.out'), 'wb')
+    p = subprocess.Popen([MILLRACE, *s.cmd('consume', 'g', '--group', 'team')], cwd=s.d, stdout=out, stderr=subprocess.PIPE)
+    found = until(lambda: [m for m in s.objects('group', 'describe', 'team')[0]['partitions'] if m['member']])
+    equal('a member is told with its partitions', [m['partition'] for m in found], [0, 1])
+    code, _, err = s.run('group', 'reset', 'team', '--topic', 'g', '--to', 'end', '--execute')
+    ok('a group with members is not moved, and the way out', code == 1 and 'stop the group' in err, (code, err))
+    code, _, err = s.run('group', 'delete', 'team')
+    ok('nor deleted', code == 1 and 'NON_EMPTY_GROUP' in err, (code, err))
+    s.must('produce', 'g', '--partition', '1', stdin='late\n')
+    ok('what comes is written at once', until(lambda: open(out.name).read() == 'late\n'), open(out.name).read())
+    p.send_signal(signal.SIGINT)
+    ok('Ctrl-C ends it clean', p.wait(DEADLINE) == 0 and not p.stderr.read(), p.returncode)
+    p.stderr.close()
+    out.close()
+    equal('and what was written is committed', committed(), {0: (100, 0), 1: (1, 0)})
+    s.must('group', 'delete', 'team')
+    ok('a deleted group is gone', 'team' not in s.must('group', 'list'))
+
+
+def interrupted(s):
+    s.must('topic', 'create', 'i')
+    p = subprocess.Popen([MILLRACE, *s.cmd('produce', 'i')], cwd=s.d, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdin.write(b'one\ntwo\n')
+    p.stdin.flush()
+    ok('a line is stored while more may come', until(lambda: len(s.read('i')) == 2), s.read('i'))
+    p.send_signal(signal.SIGINT)
+    code, err = p.wait(DEADLINE), p.stderr.read().decode()
+    ok('Ctrl-C ends produce with a count', code == 0 and 'produced 2 records' in err and 'interrupted' in err, (code, err))
+    p.stdin.close()
+    p.stderr.close()
+    p = subprocess.Popen([MILLRACE, *s.cmd('consume', 'i', '--from', 'end')], cwd=s.d, stdout=subprocess.PIPE)
+    until(lambda: catches(p.pid, signal.SIGINT), 20)
+    p.send_signal(signal.SIGTERM)
+    equal('SIGTERM ends consume', p.wait(DEADLINE), 0)
+    p.stdout.close()
+
+
+def transactions(s):
+    s.must('topic', 'create', 't')
+    code, out, err = s.run('txn', 'list')
+    ok('what librdkafka cannot do is said', code == 1 and 'librdkafka' in err and 'txn abort' in err, (code, err))
+    code, out, err = s.run('txn', 'abort', 'x', '--set', 'test.mock.num.brokers=1', '--json')
+    equal('abort fences, against a mock of a broker', (code, out), (0, '{"transactional_id":"x","done":"aborted"}\n'))
+    code, out, err = s.run('produce', 't', '--transactional-id', 'x', stdin='one\ntwo\n')
+    if code and 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED' in err:
+        equal('where transactions are refused nothing is stored', s.read('t', '--uncommitted'), [])
+        skip('a transaction commits all', 'this node serves no transactional ids')
+        return
+    ok('a transaction is committed', code == 0 and 'produced 2 records' in err, (code, err))
+    equal('its records are seen', [r['value'] for r in s.read('t')], ['one', 'two'])
+    code, out, err = s.run('produce', 't', '--transactional-id', 'x', '--json', stdin='{"value":"three"}\nbroken\n')
+    ok('one bad line takes all back', code == 1 and 'none of them is committed' in err, (code, err))
+    equal('and nothing more is seen', [r['value'] for r in s.read('t')], ['one', 'two'])
+    equal('abort ends what is open', s.run('txn', 'abort', 'x')[0], 0)
+
+
+def main():
+    helps()
+    mistakes()
+    with folder() as d:
+        port = free_port()
+        where = '127.0.0.1:%d' % port
+        with running(d, 'serve', '--data', 'data', '--listen', where, '--no-create'):
+            if not ok('serve listens', listening(port), said(d)):
+                return
+            s = Site(d, where)
+            for part in (topics, configs, records, codecs, places, groups, interrupted, transactions):
+                part(s)
+
+
+main()
+done()
