@@ -20,83 +20,16 @@
  *            of the log has nothing to do with them
  *        K5  memory: the key map, MR_LOG_COMPACT_PRODUCERS, MR_LOG_COMPACT_ABORTED, and the largest batch
  */
-#include "log/inside.h"
+#include "log/compact.h"
 
 #include "base/assert.h"
 #include "base/buf.h"
-#include "base/hash.h"
-#include "base/map.h"
 #include "base/mem.h"
-#include "log/keymap.h"
-#include "wire/record.h"
-
-enum {
-    WINDOW = 1 << 18,        /* read and written at a time */
-    INFLATE_MAX = 128 << 20, /* of one batch; a larger one stays as it is */
-    HEADER_COST = 4096       /* of the budget, at most, for a header that is looked at */
-};
-
-enum phase { HEADERS, KEYS, COPY, COPIED, SLOTS, INTEND, NAMES, SOURCES, CLEAR, FINISH, STATE, STATED };
-
-struct range { /* an aborted transaction: records in [first, marker) */
-    int64_t first, marker;
-};
-
-struct producer {
-    int64_t last_data; /* base of its last data batch; -1: none that matters */
-    int64_t open;      /* first offset of its open transaction; -1: none */
-    bool has_data;     /* the copy has a record of the transaction that the next marker ends */
-    struct range *aborted;
-    uint32_t count, cap, next;
-};
-
-struct compact {
-    enum phase phase, then;
-    bool waiting, blind; /* blind: older records may hide in a batch: no tombstone goes */
-    mr_code rc;          /* of what was waited for */
-    int sys;
-    mr_ms now;
-    int64_t first;      /* base of the log's first segment: when it goes, the pass does */
-    int64_t from, upto; /* dirty offsets */
-    int64_t copy_end;   /* where the last source ends */
-    int64_t aborted;    /* ranges, of all producers */
-    mr_ms horizon;      /* the largest that stays; -1 */
-    struct keymap keys;
-    struct mr_map producers;
-
-    int64_t segment, at, expect; /* where the phase stands */
-    char *bytes;                 /* what was read */
-    size_t have, cap;
-    int64_t have_at;
-    struct mr_buf scratch, out; /* inflated records; batches not yet written */
-
-    struct segment to; /* what is being written; its files have .cleaned names */
-    struct indexer *indexer;
-    bool making, changed;
-    int64_t sources_end;
-    size_t sources;
-    int64_t *gone; /* bases of sources whose files must go */
-    size_t gone_count;
-
-    struct compacted want;
-    struct mr_file *file; /* of the state that is being written */
-    struct mr_compact_counts counts;
-};
-
-static struct mr_slice id_key(const int64_t *id)
-{
-    return (struct mr_slice){(const char *)id, sizeof *id};
-}
 
 static void free_producer(void *p)
 {
     mr_free(((struct producer *)p)->aborted);
     mr_free(p);
-}
-
-static mr_code no_memory(const struct mr_log *log, struct mr_err *err)
-{
-    return mr_fail(err, MR_MEMORY, "no memory to compact log '%s'", log->dir);
 }
 
 /* ---- beginning and giving up */
@@ -200,7 +133,7 @@ static mr_code begin(struct mr_log *log, int64_t upto, mr_ms now, struct mr_err 
 {
     struct compact *c = mr_alloc(sizeof *c);
     if (!c)
-        return no_memory(log, err);
+        return compact_no_memory(log, err);
     log->compact = c;
     mr_map_init(&c->producers, MR_LOG_COMPACT_PRODUCERS);
     c->now = now;
@@ -213,7 +146,7 @@ static mr_code begin(struct mr_log *log, int64_t upto, mr_ms now, struct mr_err 
     c->indexer = mr_alloc(sizeof *c->indexer);
     if (!c->indexer ||
         !keymap_init(&c->keys, log->config.compact_map_bytes, mr_random(log->world), mr_random(log->world)))
-        return no_memory(log, err);
+        return compact_no_memory(log, err);
     log->compact_again = false;
     return MR_OK;
 }
@@ -237,11 +170,11 @@ static const char *look(struct mr_log *log, struct compact *c, struct segment *s
         want = there > 0 ? (size_t)there : 0;
     *got = want;
     if (c->at < c->have_at || c->at + (int64_t)want > c->have_at + (int64_t)c->have) {
-        size_t load = want > WINDOW ? want : WINDOW;
+        size_t load = want > COMPACT_WINDOW ? want : COMPACT_WINDOW;
         if (load > c->cap) {
             char *bytes = mr_realloc(c->bytes, load);
             if (!bytes) {
-                (void)no_memory(log, err);
+                (void)compact_no_memory(log, err);
                 return NULL;
             }
             c->bytes = bytes;
@@ -301,30 +234,20 @@ static void step_on(struct compact *c, const struct batch *b)
 static mr_code producer_of(struct mr_log *log, struct compact *c, int64_t id, struct producer **out,
                            struct mr_err *err)
 {
-    struct producer *p = mr_map_get(&c->producers, id_key(&id));
+    struct producer *p = mr_map_get(&c->producers, producer_key(&id));
     if (!p) {
         if (c->producers.count >= MR_LOG_COMPACT_PRODUCERS)
             return MR_END;
         if (!(p = mr_alloc(sizeof *p)))
-            return no_memory(log, err);
+            return compact_no_memory(log, err);
         p->last_data = p->open = -1;
-        if (!mr_map_put(&c->producers, id_key(&id), p, NULL)) {
+        if (!mr_map_put(&c->producers, producer_key(&id), p, NULL)) {
             mr_free(p);
-            return no_memory(log, err);
+            return compact_no_memory(log, err);
         }
     }
     *out = p;
     return MR_OK;
-}
-
-/* false: no batch of data or no transaction's end */
-static bool marker_of(const char *bytes, const struct batch *b, struct mr_marker *out)
-{
-    struct mr_record_walk walk;
-    struct mr_record r;
-    return (b->attributes & MR_BATCH_CODEC) == 0 &&
-           mr_record_walk_begin(&walk, (struct mr_slice){bytes, (size_t)b->size}, NULL, 0, NULL) == MR_OK &&
-           mr_record_walk_next(&walk, &r, NULL) == MR_OK && mr_marker_read(&r, out) == MR_OK;
 }
 
 /* MR_END: the limits of a pass are reached. */
@@ -350,7 +273,7 @@ static mr_code note_header(struct mr_log *log, struct compact *c, struct segment
     }
     if ((rc = batch_here(log, c, s, &whole, &bytes, err)))
         return rc;
-    if (!marker_of(bytes, b, &marker))
+    if (!copy_marker_of(bytes, b, &marker))
         return MR_OK;
     if (!marker.commit && p->open >= 0) {
         if (c->aborted == MR_LOG_COMPACT_ABORTED)
@@ -359,7 +282,7 @@ static mr_code note_header(struct mr_log *log, struct compact *c, struct segment
             uint32_t cap = p->cap ? p->cap * 2 : 4;
             struct range *more = mr_realloc(p->aborted, cap * sizeof *more);
             if (!more)
-                return no_memory(log, err);
+                return compact_no_memory(log, err);
             p->aborted = more;
             p->cap = cap;
         }
@@ -376,18 +299,6 @@ static void rewind_aborted(struct compact *c)
     void *p;
     for (size_t i = 0; mr_map_next(&c->producers, &i, &key, &p);)
         ((struct producer *)p)->next = 0;
-}
-
-/* Asked in the order of offsets. */
-static bool is_aborted(struct compact *c, const struct batch *b)
-{
-    struct producer *p =
-        b->attributes & MR_BATCH_TRANSACTIONAL ? mr_map_get(&c->producers, id_key(&b->producer)) : NULL;
-    if (!p)
-        return false;
-    while (p->next < p->count && p->aborted[p->next].marker < b->base)
-        p->next++;
-    return p->next < p->count && p->aborted[p->next].first <= b->base;
 }
 
 static mr_code headers_done(struct mr_log *log, struct compact *c, struct mr_err *err)
@@ -421,7 +332,7 @@ static mr_code do_headers(struct mr_log *log, struct compact *c, int64_t *budget
     mr_assert(w.s != NULL);
     if (w.at == 0)
         w.expect = w.s->base;
-    for (; *budget > 0; *budget -= b.size < HEADER_COST ? b.size : HEADER_COST) {
+    for (; *budget > 0; *budget -= b.size < COMPACT_HEADER_COST ? b.size : COMPACT_HEADER_COST) {
         if ((rc = walk_peek(log, &w, &b, err)))
             break;
         c->at = w.at;
@@ -439,7 +350,7 @@ static mr_code do_headers(struct mr_log *log, struct compact *c, int64_t *budget
     c->expect = w.expect;
     if (rc != MR_END)
         return rc;
-    *budget -= HEADER_COST;
+    *budget -= COMPACT_HEADER_COST;
     if (segment_end(log, w.s) >= c->upto)
         return headers_done(log, c, err);
     stand(c, w.s[1].base, 0);
@@ -471,8 +382,8 @@ static mr_code take_keys(struct compact *c, const struct batch *b, const char *b
     struct mr_record r;
     *full = -1;
     c->scratch.len = 0;
-    mr_code rc =
-        mr_record_walk_begin(&walk, (struct mr_slice){bytes, (size_t)b->size}, &c->scratch, INFLATE_MAX, err);
+    mr_code rc = mr_record_walk_begin(&walk, (struct mr_slice){bytes, (size_t)b->size}, &c->scratch,
+                                      COMPACT_INFLATE_MAX, err);
     while (!rc && !(rc = mr_record_walk_next(&walk, &r, err)))
         if (r.offset >= c->from && r.offset < c->upto && r.has_key &&
             !keymap_put(&c->keys, r.key, r.offset)) {
@@ -511,7 +422,7 @@ static mr_code do_keys(struct mr_log *log, struct compact *c, int64_t *budget, s
         if (b.base >= c->upto)
             return keys_done(log, c, c->upto);
         if (!(b.attributes & MR_BATCH_CONTROL) && b.count > 0 && batch_end(&b) > c->from &&
-            !is_aborted(c, &b)) {
+            !copy_is_aborted(c, &b)) {
             int64_t full;
             if ((rc = take_keys(c, &b, bytes, &full, err)))
                 return rc;
@@ -524,202 +435,6 @@ static mr_code do_keys(struct mr_log *log, struct compact *c, int64_t *budget, s
 }
 
 /* ---- copy */
-
-static mr_code flush_out(struct compact *c, struct mr_err *err)
-{
-    int64_t written = c->to.size - (int64_t)c->out.len;
-    mr_code rc = c->out.len ? mr_file_write(c->to.log, c->out.p, c->out.len, written, err) : MR_OK;
-    c->counts.written += c->out.len;
-    c->out.len = 0;
-    return rc;
-}
-
-/* What was put at the end of `out` from `start` on is a batch of the copy now. */
-static mr_code accept(struct mr_log *log, struct compact *c, size_t start, struct mr_err *err)
-{
-    struct batch b;
-    mr_assert(c->out.len - start >= MR_LOG_HEADER && batch_read(c->out.p + start, &b));
-    mr_assert(b.size == (int64_t)(c->out.len - start));
-    segment_note(log, &c->to, c->indexer, &b, c->to.size);
-    c->to.size += b.size;
-    return c->out.len >= WINDOW ? flush_out(c, err) : MR_OK;
-}
-
-static mr_code copy_whole(struct mr_log *log, struct compact *c, const struct batch *b, const char *bytes,
-                          struct mr_err *err)
-{
-    size_t start = c->out.len;
-    if (!mr_buf_put(&c->out, bytes, (size_t)b->size))
-        return no_memory(log, err);
-    if (b->attributes & MR_BATCH_HORIZON) {
-        int64_t horizon = (int64_t)get64be(bytes + 27);
-        c->horizon = horizon > c->horizon ? horizon : c->horizon;
-    }
-    return accept(log, c, start, err);
-}
-
-/* K2: a batch without records says which offsets and sequences there were. */
-static mr_code copy_empty(struct mr_log *log, struct compact *c, const struct batch *b, const char *bytes,
-                          struct mr_err *err)
-{
-    size_t start = c->out.len;
-    c->changed = true;
-    if (!mr_buf_put(&c->out, bytes, MR_LOG_HEADER))
-        return no_memory(log, err);
-    char *p = c->out.p + start;
-    put32be(p + 8, MR_LOG_HEADER - 12);
-    p[21] = p[22] = 0;
-    memcpy(p + 27, p + 35, 8); /* both times: when its producer was heard last */
-    if (b->attributes & MR_BATCH_CONTROL) {
-        put64be(p + 43, UINT64_MAX);
-        p[51] = p[52] = (char)0xff;
-        put32be(p + 53, UINT32_MAX);
-    }
-    put32be(p + 57, 0);
-    put32be(p + 17, mr_crc32c(0, p + 21, MR_LOG_HEADER - 21));
-    return accept(log, c, start, err);
-}
-
-struct sift { /* what is to become of a batch's records */
-    uint32_t kept, lost;
-    bool stamp; /* it has tombstones without a horizon */
-    bool past;  /* its horizon is over */
-};
-
-static bool keeps(const struct mr_log *log, const struct compact *c, const struct mr_record *r, bool past)
-{
-    if (r->offset >= c->upto)
-        return true;
-    return r->offset >= log->start && r->has_key && keymap_get(&c->keys, r->key) <= r->offset &&
-           (r->has_value || !past);
-}
-
-/* Batches as they are to be, at the end of `out`. */
-static mr_code rebuild(struct mr_log *log, struct compact *c, const struct batch *b, const char *bytes,
-                       const struct mr_record_walk *begun, const struct sift *sift, struct mr_err *err)
-{
-    struct mr_record_walk walk = *begun;
-    struct mr_record_build build;
-    struct mr_record r;
-    const struct mr_batch_header *h = &walk.head;
-    size_t start = c->out.len;
-    mr_code rc;
-    mr_record_build_begin(&build, &c->out);
-    build.attributes = (int16_t)(b->attributes & ~MR_BATCH_CODEC);
-    if (sift->stamp && !(b->attributes & MR_BATCH_HORIZON)) {
-        build.attributes |= MR_BATCH_HORIZON;
-        build.first_timestamp = c->now + log->config.delete_retention_ms;
-    } else if (b->attributes & MR_BATCH_HORIZON) {
-        build.first_timestamp = h->first_timestamp;
-    }
-    while (!(rc = mr_record_walk_next(&walk, &r, err)))
-        if (((b->attributes & MR_BATCH_CONTROL) || keeps(log, c, &r, sift->past)) &&
-            !mr_record_build_keep(&build, (int32_t)(r.offset - b->base), &r))
-            return no_memory(log, err);
-    if (rc != MR_END)
-        return rc;
-    build.last_delta = b->last_delta; /* K2 */
-    if ((rc = mr_record_build_end(&build, (enum mr_codec)(b->attributes & MR_BATCH_CODEC), h->producer_id,
-                                  h->producer_epoch, h->base_sequence, err)))
-        return rc;
-    mr_batch_stamp(c->out.p + start, b->base, h->leader_epoch);
-    if ((build.attributes & MR_BATCH_HORIZON) && build.first_timestamp > c->horizon)
-        c->horizon = build.first_timestamp;
-    (void)bytes;
-    c->changed = true;
-    return accept(log, c, start, err);
-}
-
-/* Nothing of it stays but perhaps the header. */
-static mr_code leave_out(struct mr_log *log, struct compact *c, const struct batch *b, const char *bytes,
-                         bool last, struct mr_err *err)
-{
-    struct producer *p = b->producer >= 0 ? mr_map_get(&c->producers, id_key(&b->producer)) : NULL;
-    bool wanted = p && p->last_data == b->base && (int32_t)get32be(bytes + 53) >= 0 &&
-                  (int64_t)get64be(bytes + 35) > c->now - MR_LOG_PRODUCER_KEEP_MS;
-    if (!last && !wanted) {
-        c->changed = true;
-        return MR_OK;
-    }
-    if (b->count == 0)
-        return copy_whole(log, c, b, bytes, err);
-    return copy_empty(log, c, b, bytes, err);
-}
-
-static mr_code copy_marker(struct mr_log *log, struct compact *c, const struct batch *b, const char *bytes,
-                           bool last, struct mr_err *err)
-{
-    struct mr_record_walk walk;
-    struct mr_marker marker;
-    struct producer *p = mr_map_get(&c->producers, id_key(&b->producer));
-    if (!marker_of(bytes, b, &marker))
-        return copy_whole(log, c, b, bytes, err);
-    bool data = !p || p->has_data || c->blind;
-    if (p)
-        p->has_data = false;
-    if (data) /* K3 */
-        return copy_whole(log, c, b, bytes, err);
-    mr_code rc = mr_record_walk_begin(&walk, (struct mr_slice){bytes, (size_t)b->size}, &c->scratch, 0, err);
-    if (rc)
-        return rc;
-    if (!(b->attributes & MR_BATCH_HORIZON))
-        return rebuild(log, c, b, bytes, &walk, &(struct sift){.stamp = true}, err);
-    if (walk.head.first_timestamp > c->now)
-        return copy_whole(log, c, b, bytes, err);
-    c->counts.removed++;
-    return leave_out(log, c, b, bytes, last, err);
-}
-
-static mr_code copy_batch(struct mr_log *log, struct compact *c, const struct batch *b, const char *bytes,
-                          bool last, struct mr_err *err)
-{
-    struct mr_record_walk walk, begun;
-    struct mr_record r;
-    bool open = (b->attributes & MR_BATCH_TRANSACTIONAL) != 0;
-    struct producer *p = open ? mr_map_get(&c->producers, id_key(&b->producer)) : NULL;
-    if (b->base >= c->upto) {
-        if (p && !(b->attributes & MR_BATCH_CONTROL))
-            p->has_data = true;
-        return copy_whole(log, c, b, bytes, err);
-    }
-    if (b->attributes & MR_BATCH_CONTROL)
-        return copy_marker(log, c, b, bytes, last, err);
-    if (b->count == 0)
-        return leave_out(log, c, b, bytes, last, err);
-    if (is_aborted(c, b)) {
-        c->counts.removed += (uint64_t)b->count;
-        return leave_out(log, c, b, bytes, last, err);
-    }
-    c->scratch.len = 0;
-    mr_code rc = mr_record_walk_begin(&begun, (struct mr_slice){bytes, (size_t)b->size}, &c->scratch,
-                                      INFLATE_MAX, err);
-    struct sift sift = {.past = (b->attributes & MR_BATCH_HORIZON) && !c->blind &&
-                                (int64_t)get64be(bytes + 27) <= c->now};
-    walk = begun;
-    while (!rc && !(rc = mr_record_walk_next(&walk, &r, err))) {
-        if (!keeps(log, c, &r, sift.past)) {
-            sift.lost++;
-            continue;
-        }
-        sift.kept++;
-        sift.stamp |= !r.has_value && r.offset < c->upto && !(b->attributes & MR_BATCH_HORIZON);
-    }
-    if (rc == MR_MEMORY)
-        return rc;
-    if (p && (rc != MR_END || sift.kept))
-        p->has_data = true;
-    if (rc != MR_END) { /* nobody can read its records; it stays as it is */
-        c->blind = true;
-        mr_err_clear(err);
-        return copy_whole(log, c, b, bytes, err);
-    }
-    c->counts.removed += sift.lost;
-    if (sift.kept == 0)
-        return leave_out(log, c, b, bytes, last, err);
-    if (sift.lost == 0 && !sift.stamp)
-        return copy_whole(log, c, b, bytes, err);
-    return rebuild(log, c, b, bytes, &begun, &sift, err);
-}
 
 static mr_code open_cleaned(struct mr_log *log, struct compact *c, const char *suffix, struct mr_file **out,
                             struct mr_err *err)
@@ -785,7 +500,7 @@ static void wait_names(struct mr_log *log, struct compact *c)
 
 static mr_code group_done(struct mr_log *log, struct compact *c, struct mr_err *err)
 {
-    mr_code rc = flush_out(c, err);
+    mr_code rc = copy_flush(c, err);
     if (rc)
         return rc;
     if (!c->changed) {
@@ -812,7 +527,7 @@ static mr_code do_copy(struct mr_log *log, struct compact *c, int64_t *budget, s
         }
         if (rc)
             return rc;
-        *budget -= HEADER_COST;
+        *budget -= COMPACT_HEADER_COST;
     }
     struct segment *s = segment_named(log, c->segment);
     mr_assert(s != NULL);
@@ -892,7 +607,7 @@ static mr_code do_names(struct mr_log *log, struct compact *c, struct mr_err *er
     struct segment *s = segment_named(log, c->to.base);
     mr_assert(s && s + c->sources < log->seg + log->count && s[c->sources].base == c->sources_end);
     if (!c->gone && c->sources > 1 && !(c->gone = mr_alloc((c->sources - 1) * sizeof *c->gone)))
-        return no_memory(log, err);
+        return compact_no_memory(log, err);
     segment_close(&c->to);
     mr_code rc = swap_names(log, c->to.base, err);
     if (rc)
