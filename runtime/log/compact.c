@@ -799,7 +799,7 @@ mr_code mr_log_compact(struct mr_log *log, mr_offset below, mr_ns now, int64_t b
         give_up(log);
     if (rc)
         log->compact_after = now + (mr_ns)MR_LOG_COMPACT_RETRY_MS * 1000000;
-    *more = log->compact && !rc;
+    *more = (log->compact || log->compact_again) && !rc;
     return rc;
 }
 
