@@ -637,6 +637,48 @@ static void a_trim_and_retention_go_together_with_compaction(void **state)
     bench_free(b);
 }
 
+static void what_compaction_left_empty_does_not_keep_the_rest_from_retention(void **state)
+{
+    struct bench *b = bench_new(17);
+    struct mr_err err = {0};
+    (void)state;
+    fill(b, 60, 1);
+    roll(b);
+    compact(b);
+    assert_int_equal(records(b), 1);
+    assert_true(files_with(b, ".log") > 2); /* sources that were full are not merged: some are empty now */
+    b->config.retain = true;
+    b->config.retention_ms = 1000;
+    mr_log_configure(b->log, &b->config);
+    b->now += 5000;
+    assert_int_equal(mr_log_retain(b->log, (mr_ns)b->now * 1000000, &err), MR_OK);
+    assert_int_equal(mr_log_start(b->log).v, 60);
+    assert_int_equal(files_with(b, ".log"), 1);
+    bench_free(b);
+}
+
+static void readers_that_go_on_where_they_stopped_are_not_led_astray(void **state)
+{
+    struct bench *b = bench_new(18);
+    struct mr_log_view view;
+    struct mr_batch_header h;
+    struct mr_err err;
+    size_t got;
+    (void)state;
+    fill(b, 120, 30);
+    roll(b);
+    for (int64_t o = 0; o < 90; o += 11) /* they are remembered by offset and byte */
+        assert_int_equal(mr_log_find(b->log, (mr_offset){o}, (mr_offset){120}, 1, &view, &err), MR_OK);
+    compact(b);
+    for (int64_t o = 0; o < 120; o++) {
+        assert_int_equal(mr_log_find(b->log, (mr_offset){o}, (mr_offset){120}, 1, &view, &err), MR_OK);
+        assert_int_equal(mr_file_read(view.file, b->page, view.len, view.at, &got, &err), MR_OK);
+        assert_int_equal(mr_batch_header_read((struct mr_slice){b->page, got}, &h, &err), MR_OK);
+        assert_int_equal(h.base_offset, o < 90 ? 90 : o);
+    }
+    bench_free(b);
+}
+
 /* ------------------------------------------------------------------ things that go wrong */
 
 static void a_failure_loses_nothing_and_is_tried_again(void **state)
@@ -742,13 +784,15 @@ static void a_gap_where_nothing_was_compacted_is_damage(void **state)
     mr_log_configure(b->log, &b->config);
     put(b, "a=1");
     int64_t second = put(b, "b=1");
-    put(b, "c=1");
+    struct mr_log_view view;
+    put(b, "c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1 c=1");
     sync_log(b);
     struct mr_batch_header h = head_of(b, 0);
     /* bit 4 of the second batch's base offset: 17 instead of 1 */
     assert_true(mr_sim_flip(b->w, "d/00000000000000000000.log", h.length + 12 + 7, 4));
-    assert_int_equal(mr_log_read(b->log, (mr_offset){second}, (mr_offset){3}, b->page, PAGE, &got, &err),
+    assert_int_equal(mr_log_read(b->log, (mr_offset){second}, (mr_offset){22}, b->page, PAGE, &got, &err),
                      MR_CORRUPT);
+    assert_int_equal(mr_log_find(b->log, (mr_offset){second}, (mr_offset){22}, 1, &view, &err), MR_CORRUPT);
     bench_free(b);
 }
 
@@ -769,6 +813,8 @@ int main(void)
         T(times_are_found_across_gaps),
         T(a_held_file_keeps_the_bytes_that_it_had),
         T(a_trim_and_retention_go_together_with_compaction),
+        T(what_compaction_left_empty_does_not_keep_the_rest_from_retention),
+        T(readers_that_go_on_where_they_stopped_are_not_led_astray),
         T(a_failure_loses_nothing_and_is_tried_again),
         T(a_damaged_batch_stops_compaction_before_it_changes_anything),
         T(a_log_with_gaps_is_recovered_when_its_small_files_are_lost),
