@@ -6,8 +6,9 @@
  *   B3  everything that lives as long as the batch is in its arena; what is not (pins) is released once
  *
  * A column takes room for `cap` values at once, but only the rows that exist are ever touched: a batch of one
- * event dirties one cache line a column. Columns are a little more than a power of two apart, or the values
- * of one row would all compete for the same lines of the first-level cache.
+ * event dirties one cache line a column. So the room stands beside the bytes that a batch may hold: the number
+ * of columns bounds it, and what no row touches is no memory. Columns are a little more than a power of two
+ * apart, or the values of one row would all compete for the same lines of the first-level cache.
  */
 #include "data/batch_inside.h"
 
@@ -23,6 +24,7 @@
 enum {
     ARENA_CHUNK = 256 * 1024,
     ARENA_KEEP = 8 * 1024 * 1024,
+    COLUMNS_CHUNK = 4,   /* columns */
     LINEAR_COLUMNS = 12, /* up to so many names are compared one by one */
     COLUMN_APART = 128   /* bytes */
 };
@@ -52,6 +54,7 @@ struct mr_batch_pool *mr_batch_pool_new(size_t keep, size_t batch_limit)
 static void batch_destroy(struct mr_batch_more *m)
 {
     mr_heap_arena_fini(&m->arena);
+    mr_heap_arena_fini(&m->values);
     mr_free(m->pub.sel);
     mr_free(m);
 }
@@ -109,7 +112,11 @@ static struct mr_batch_more *batch_create(struct mr_batch_pool *p)
     b->cap = (uint32_t)cap;
     b->runtime = m;
     m->pool = p;
+    size_t column = cap * sizeof(struct mr_value) + COLUMN_APART;
     mr_heap_arena_init(&m->arena, ARENA_CHUNK, ARENA_KEEP, p->limit);
+    mr_heap_arena_init(&m->values, COLUMNS_CHUNK * column, ARENA_KEEP,
+                       (MR_BATCH_COLUMNS_MAX + COLUMNS_CHUNK) *
+                           column); /* what is kept has an end left over */
     b->arena = &m->arena.arena;
     return m;
 }
@@ -149,6 +156,7 @@ void mr_batch_free(struct mr_batch *b)
         pin->release(pin->what);
     }
     mr_heap_arena_reset(&m->arena);
+    mr_heap_arena_reset(&m->values);
     b->rows = b->count = b->columns = 0;
     b->column = NULL;
     b->headers = NULL;
@@ -178,11 +186,9 @@ void mr_batch_free(struct mr_batch *b)
 size_t mr_batch_bytes(const struct mr_batch *b)
 {
     const struct mr_batch_more *m = mr_batch_more_of(b);
-    size_t row = sizeof(struct mr_value) + sizeof(struct mr_slice) + 2 * sizeof(int64_t) + 9;
-    size_t idle = (size_t)(b->cap - b->rows) * sizeof(struct mr_value) * b->columns;
-    size_t rest = (size_t)(m->arena.arena.end - m->arena.arena.at);
-    size_t held = m->arena.held > idle + rest ? m->arena.held - idle - rest : 0;
-    return held + row * b->rows;
+    size_t row = (1 + (size_t)b->columns) * sizeof(struct mr_value) + sizeof(struct mr_slice) +
+                 2 * sizeof(int64_t) + 9;
+    return m->arena.held - (size_t)(m->arena.arena.end - m->arena.arena.at) + row * b->rows;
 }
 
 void mr_batch_rows(struct mr_batch *b, uint32_t rows)
@@ -345,7 +351,7 @@ static int32_t column_add(struct mr_batch *b, const char *name, size_t len)
         shape = shape_new(b->arena, quoted.p, quoted.len, (int32_t)b->columns);
     mr_buf_fini(&quoted);
     struct mr_slice copy = mr_slice_copy(b->arena, (struct mr_slice){name, len});
-    struct mr_value *v = mr_arena_take(b->arena, b->cap * sizeof *v + COLUMN_APART);
+    struct mr_value *v = mr_arena_take(&m->values.arena, b->cap * sizeof *v + COLUMN_APART);
     if (!shape || !copy.p || !v)
         return -1;
     memset(v, 0, b->rows * sizeof *v); /* B1 */

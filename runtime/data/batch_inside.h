@@ -34,6 +34,7 @@ struct mr_batch_pin {
 struct mr_batch_more {
     struct mr_batch pub; /* first */
     struct mr_heap_arena arena;
+    struct mr_heap_arena values; /* of the columns */
     struct mr_batch_pool *pool;
     struct mr_batch_more *next_free;
     struct mr_batch_pin *pins;

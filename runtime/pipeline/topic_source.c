@@ -45,7 +45,9 @@ struct partition {
     struct mr_slice rest;    /* of the chunk */
     struct shared *unpacked; /* of the record batch in hand */
     struct mr_record_walk walk;
-    bool walking;
+    bool walking, holding;
+    struct mr_record held; /* had no room in the batch before */
+    struct mr_err broken;  /* code MR_OK: nothing is damaged yet */
     char pos_key[300];
     struct mr_timer again;
     uint32_t attempts;
@@ -461,6 +463,11 @@ static bool add_headers(struct mr_batch *b, uint32_t row, const struct mr_record
 /* The next record of a partition. MR_OK, MR_END: the chunk is used up; else: it is damaged. */
 static mr_code next_record(struct partition *p, struct mr_record *r, struct mr_err *err)
 {
+    if (p->holding) {
+        p->holding = false;
+        *r = p->held;
+        return MR_OK;
+    }
     for (;;) {
         if (p->walking) {
             mr_code rc = mr_record_walk_next(&p->walk, r, err);
@@ -490,7 +497,7 @@ static mr_code next_record(struct partition *p, struct mr_record *r, struct mr_e
     }
 }
 
-/* Puts one record into a row. false: no room in the batch's arena. */
+/* Puts one record into a row. false: no room in the batch for it beside the rows before. */
 static bool add_row(struct topic_source *s, struct mr_batch *b, uint32_t row, const struct mr_record *r,
                     int32_t *slot)
 {
@@ -509,6 +516,8 @@ static bool add_row(struct topic_source *s, struct mr_batch *b, uint32_t row, co
         mr_code rc = mr_json_read_row(b, row, r->value, &err);
         if (rc == MR_OK)
             return true;
+        if (rc == MR_LIMIT && row > 0)
+            return false;
         for (uint32_t c = 0; c < b->columns; c++)
             b->column[c].v[row] = (struct mr_value){0};
         mr_batch_touch(b, row);
@@ -539,6 +548,10 @@ static mr_code fill(struct topic_source *s, struct partition *p, struct mr_batch
     size_t bytes = 0;
     struct shared *pinned = NULL;
     mr_code rc = MR_OK;
+    if (p->broken.code != MR_OK) {
+        *err = p->broken;
+        return err->code;
+    }
     if (!shared_pin(b, p->chunk))
         return mr_fail(err, MR_MEMORY, "no memory for a batch");
     while (rows < b->cap && bytes < READ_BYTES && (rc = next_record(p, &r, err)) == MR_OK) {
@@ -552,10 +565,16 @@ static mr_code fill(struct topic_source *s, struct partition *p, struct mr_batch
             pinned = p->unpacked;
         }
         rows_for(b, rows + 1, p->walk.left > 0 ? p->walk.left : 0);
-        if (!add_row(s, b, rows, &r, &slot))
-            return mr_fail(err, MR_LIMIT,
-                           "topic '%.*s' offset %" PRId64 ": the record does not fit a batch ('batch_bytes')",
-                           MR_SLICE_ARG(s->name), r.offset);
+        if (!add_row(s, b, rows, &r, &slot)) {
+            if (rows == 0)
+                return mr_fail(err, MR_LIMIT,
+                               "topic '%.*s' offset %" PRId64
+                               ": the record does not fit a batch ('batch_bytes')",
+                               MR_SLICE_ARG(s->name), r.offset);
+            p->held = r; /* the next batch has room */
+            p->holding = true;
+            break;
+        }
         rows++;
         bytes += r.value.len + r.key.len + r.headers.len;
         p->next = r.offset + 1;
@@ -564,7 +583,9 @@ static mr_code fill(struct topic_source *s, struct partition *p, struct mr_batch
     if (rc != MR_OK && rc != MR_END) {
         mr_wrap(err, "topic '%.*s' partition %" PRId32 " near offset %" PRId64, MR_SLICE_ARG(s->name), p->id,
                 p->next);
-        return rc;
+        if (rows == 0)
+            return rc;
+        p->broken = *err; /* first the records before it */
     }
     if (rc == MR_END || p->ended) {
         shared_drop(p->chunk);

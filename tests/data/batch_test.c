@@ -338,6 +338,28 @@ static void bytes_grow_with_what_is_held(void **state)
     mr_batch_free(b);
 }
 
+static void a_batch_has_room_for_every_column_beside_its_bytes(void **state)
+{
+    (void)state;
+    struct mr_batch_pool *small = mr_batch_pool_new(1, 1 << 20);
+    for (int round = 0; round < 3; round++) { /* the later ones in what the first has left */
+        struct mr_batch *b = mr_batch_take(small);
+        char name[16];
+        mr_batch_rows(b, 1);
+        for (int i = 0; i < MR_BATCH_COLUMNS_MAX; i++) {
+            int32_t slot = mr_batch_slot(b, name, (size_t)snprintf(name, sizeof name, "f%d", i), true);
+            assert_int_equal(slot, i);
+            b->column[slot].v[b->cap - 1] = mr_value_int(i);
+        }
+        assert_int_equal(mr_batch_slot(b, "more", 4, true), -1);
+        for (int i = 0; i < MR_BATCH_COLUMNS_MAX; i++)
+            assert_int_equal(b->column[i].v[b->cap - 1].u.i, i);
+        assert_in_range(mr_batch_bytes(b), MR_BATCH_COLUMNS_MAX * sizeof(struct mr_value), 1 << 20);
+        mr_batch_free(b);
+    }
+    mr_batch_pool_free(small);
+}
+
 static void equality_is_by_value(void **state)
 {
     (void)state;
@@ -382,6 +404,7 @@ int main(void)
         cmocka_unit_test(any_failing_allocation_is_told_and_leaks_nothing),
         cmocka_unit_test(batches_may_be_freed_on_any_thread),
         cmocka_unit_test(bytes_grow_with_what_is_held),
+        cmocka_unit_test(a_batch_has_room_for_every_column_beside_its_bytes),
         cmocka_unit_test(equality_is_by_value),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

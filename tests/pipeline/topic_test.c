@@ -262,6 +262,49 @@ static void a_topic_that_must_not_be_read_ends_the_pipeline(void **state)
     kit_close(&k);
 }
 
+static void what_stands_before_a_damaged_record_is_read_first(void **state)
+{
+    struct kit_line k;
+    (void)state;
+    kit_open(&k, "pipelines:\n  p:\n    from: { topic: t }\n    to: out\n", true, NULL);
+    kit_topic_add(&k.port, "t", 0, NULL, "{\"message\":\"a\"}");
+    kit_topic_add(&k.port, "t", 0, NULL, "{\"message\":\"b\"}");
+    kit_topic_add(&k.port, "t", 0, NULL, "{\"message\":\"c\"}");
+    struct kit_partition *p = &kit_topic(&k.port, "t")->p[0];
+    p->bytes.p[p->at[2] + 16] = 1; /* a format of long ago */
+    kit_start(&k);
+    kit_run(&k, 2000);
+    assert_true(k.ended);
+    assert_int_equal(k.exit_code, 1);
+    assert_string_equal(kit_messages(), "a b");
+    assert_non_null(strstr(k.last_log, "topic 't' partition 0 near offset 2"));
+    kit_close(&k);
+}
+
+static void records_with_more_field_names_than_a_batch_holds_are_read_in_several(void **state)
+{
+    enum { RECORDS = 2 * MR_BATCH_COLUMNS_MAX + 10 };
+    struct kit_line k;
+    char text[64];
+    (void)state;
+    kit_open(&k, "pipelines:\n  p:\n    from: { topic: t }\n    to: out\n", true, NULL);
+    for (int i = 0; i < RECORDS; i++) {
+        (void)snprintf(text, sizeof text, "{\"name%d\":%d}", i, i);
+        kit_topic_add(&k.port, "t", 0, NULL, text);
+    }
+    kit_start(&k);
+    kit_run(&k, 2000);
+    assert_true(k.ended);
+    assert_int_equal(k.exit_code, 0);
+    assert_int_equal(kit.got_count, RECORDS);
+    assert_int_equal(k.line->n.dead, 0);
+    for (int i = 0; i < RECORDS; i++) {
+        (void)snprintf(text, sizeof text, "{\"name%d\":%d}", i, i);
+        assert_string_equal(kit.got[i].text, text);
+    }
+    kit_close(&k);
+}
+
 static bool feeding;
 static bool is_fed(void *arg, const struct mr_pipeline *reader, const char *topic)
 {
@@ -366,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_position_that_is_not_there_any_more_goes_on_where_the_topic_begins),
         cmocka_unit_test(a_topic_that_cannot_be_read_for_a_while_is_told_once),
         cmocka_unit_test(a_topic_that_must_not_be_read_ends_the_pipeline),
+        cmocka_unit_test(what_stands_before_a_damaged_record_is_read_first),
+        cmocka_unit_test(records_with_more_field_names_than_a_batch_holds_are_read_in_several),
         cmocka_unit_test(once_waits_for_the_pipelines_that_feed_the_topic),
         cmocka_unit_test(a_topic_that_cannot_be_written_for_a_while_loses_nothing),
         cmocka_unit_test(a_record_too_large_for_the_topic_is_refused_alone),
