@@ -277,18 +277,18 @@ static mr_code put_away(struct mr_log *log, struct segment *s, struct mr_err *er
 {
     char from[4096], to[4096];
     mr_ms now = mr_now(log->world), delay = log->config.file_delete_delay_ms;
-    if (delay > 0 && log->dropped_count < MR_LOG_DROPPED_MAX) {
-        segment_close(s);
-        log_name(log, s, ".log", from, sizeof from);
-        dropped_path(log, s->base, to, sizeof to);
-        mr_code rc = mr_rename(log->world, from, to, err);
-        if (rc && rc != MR_NOTFOUND)
-            return rc;
-        log->names_dirty = true;
-        log->dropped[log->dropped_count].base = s->base;
-        log->dropped[log->dropped_count++].until = delay < INT64_MAX - now ? now + delay : INT64_MAX;
-    }
-    return segment_unlink(log, s, err); /* what is left of it */
+    if (delay <= 0 || log->dropped_count == MR_LOG_DROPPED_MAX)
+        return segment_unlink(log, s, err);
+    segment_close(s);
+    log_name(log, s, ".log", from, sizeof from);
+    dropped_path(log, s->base, to, sizeof to);
+    mr_code rc = swap_unlink(log, s->base, false, err);
+    if (rc || (rc = mr_rename(log->world, from, to, err)))
+        return rc;
+    log->names_dirty = true;
+    log->dropped[log->dropped_count].base = s->base;
+    log->dropped[log->dropped_count++].until = delay < INT64_MAX - now ? now + delay : INT64_MAX;
+    return MR_OK;
 }
 
 /* The oldest segment goes. Its successor must exist. */

@@ -510,10 +510,45 @@ static void the_broker_compacts_in_the_background_once_the_policy_says_so(void *
     mr_sim_free(m.sim);
 }
 
+static void a_change_is_there_as_a_whole_or_not_at_all_whatever_crashes(void **state)
+{
+    (void)state;
+    for (uint64_t k = 1; k < 40; k++) {
+        struct mill m = mill_new(100 + k);
+        struct mr_broker *b = open_with(&m, 0);
+        struct mr_setting_row row;
+        struct mr_err err;
+        (void)topic(b, "t");
+        struct mr_setting two[] = {{MR_SLICE("retention.ms"), MR_SLICE("77")},
+                                   {MR_SLICE("cleanup.policy"), MR_SLICE("compact")}};
+        mr_sim_faults(m.world)->crash_at = k;
+        enum mr_refusal r = mr_broker_alter(b, MR_SLICE("t"), two, 2, false, false, &err);
+        bool down = mr_sim_is_down(m.world);
+        if (!down)
+            mr_sim_crash(m.world);
+        mr_broker_close(b);
+        mr_sim_restart(m.world);
+        mr_sim_faults(m.world)->crash_at = 0;
+        b = open_with(&m, 0);
+        bool changed = strcmp(value_of(b, "retention.ms", &row), "77") == 0;
+        assert_string_equal(value_of(b, "cleanup.policy", &row), changed ? "compact" : "delete");
+        if (r == MR_REFUSE_NONE)
+            assert_true(changed); /* what was promised stands */
+        mr_broker_close(b);
+        mr_sim_free(m.sim);
+        if (!down) {
+            assert_true(k > 3);
+            return; /* all operations of the change have been the last one once */
+        }
+    }
+    fail_msg("a change takes more than 40 operations");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_setting_keeps_to_its_bounds),
+        cmocka_unit_test(a_change_is_there_as_a_whole_or_not_at_all_whatever_crashes),
         cmocka_unit_test(what_is_not_known_gets_the_nearest_name),
         cmocka_unit_test(operations_change_lists_word_by_word_and_all_or_none),
         cmocka_unit_test(a_compacted_topic_takes_no_record_without_a_key),

@@ -317,12 +317,14 @@ static bool step(struct story *s)
         (void)mr_sim_settle(s->sim, 1000);
         return true;
     }
-    if (dice < 28)
-        return compact(s, 1 + (int)mr_prng_below(&s->choice, 25), mr_prng_below(&s->choice, 3) == 0);
-    if (dice == 28) {
+    if (dice == 28 || (s->config.retain && dice == 27)) {
+        if (s->config.retain && mr_log_synced(s->log).v > s->start)
+            s->start = mr_log_synced(s->log).v; /* what retention may drop */
         (void)mr_log_retain(s->log, s->now, &err);
         return true;
     }
+    if (dice < 28)
+        return compact(s, 1 + (int)mr_prng_below(&s->choice, 25), mr_prng_below(&s->choice, 3) == 0);
     if (dice == 29 && mr_prng_below(&s->choice, 3) == 0) {
         int64_t from = mr_log_start(s->log).v, to = mr_log_synced(s->log).v;
         int64_t start = from + (int64_t)mr_prng_below(&s->choice, (uint64_t)(to - from) / 4 + 1);
@@ -356,7 +358,10 @@ static void begin(struct story *s, uint64_t seed, uint64_t crash_at)
     mr_log_config_init(&s->config);
     s->config.segment_bytes = 4096;
     s->config.index_interval_bytes = seed % 2 ? 1 : 1000;
-    s->config.retain = false;
+    s->config.retain = seed % 6 == 4; /* compact,delete */
+    s->config.retention_ms = -1;
+    s->config.retention_bytes = 3000;
+    s->config.file_delete_delay_ms = seed % 12 == 4 ? 20 : 0;
     s->config.compact = true;
     s->config.min_dirty_ratio = seed % 3 ? 0.1 : 0.5;
     s->config.delete_retention_ms = seed % 5 ? 2000 : 0;
@@ -398,6 +403,7 @@ static void bring_to_rest(struct story *s)
 {
     struct mr_err err;
     s->config.min_dirty_ratio = 0;
+    s->config.retain = false;
     s->config.segment_ms = 1;
     mr_log_configure(s->log, &s->config);
     for (int i = 0; i < 60 && !s->wrong; i++)

@@ -223,6 +223,7 @@ static void begin(struct story *s, uint64_t seed, uint64_t crash_at)
     s->config.retention_bytes = 12000;
     s->config.retention_ms = -1;
     s->config.segment_ms = -1;
+    s->config.file_delete_delay_ms = seed % 4 == 1 ? 20 : 0;
 }
 
 static void tell(struct story *s)

@@ -295,6 +295,29 @@ static void retention_never_drops_what_is_not_synced(void **state)
     assert_int_equal(mr_log_start(b->log).v, 0);
 }
 
+/* Oldest first, and it stops at the first that stays: a hole in the middle of a log is not retention. */
+static void retention_by_time_stops_at_the_first_segment_that_stays(void **state)
+{
+    struct bench *b = *state;
+    b->config.retention_ms = 5000;
+    b->config.segment_ms = -1;
+    mr_log_configure(b->log, &b->config);
+    for (int i = 0; i < 40; i++) { /* the third batch is from the future, as its producer says */
+        struct mr_buf buf = {0};
+        mr_offset base;
+        put_batch(&buf, (uint64_t)i, 1, 1000, i == 2 ? 900000 : 1000 + i);
+        assert_int_equal(mr_log_append(b->log, buf.p, buf.len, 1, (mr_ns)1000 * 1000000, &base, &err), MR_OK);
+        mr_buf_fini(&buf);
+    }
+    sync_all(b);
+    assert_int_equal(mr_log_retain(b->log, (mr_ns)500000 * 1000000, &err), MR_OK);
+    assert_int_equal(mr_log_start(b->log).v, 0);
+    assert_int_equal(mr_log_retain(b->log, (mr_ns)905000 * 1000000, &err), MR_OK);
+    assert_int_equal(mr_log_start(b->log).v, 0); /* exactly at its age it stays */
+    assert_int_equal(mr_log_retain(b->log, (mr_ns)905001 * 1000000, &err), MR_OK);
+    assert_int_equal(mr_log_start(b->log).v, 40);
+}
+
 static void retention_by_time_rolls_what_is_due(void **state)
 {
     struct bench *b = *state;
@@ -535,6 +558,7 @@ int main(void)
         T(a_clean_open_reads_the_marker_alone),
         T(retention_by_bytes_keeps_the_newest),
         T(retention_never_drops_what_is_not_synced),
+        T(retention_by_time_stops_at_the_first_segment_that_stays),
         T(retention_by_time_rolls_what_is_due),
         T(trimming_survives_a_crash),
         T(too_large_a_batch_is_refused_and_changes_nothing),
