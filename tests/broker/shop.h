@@ -73,12 +73,17 @@ static inline void pass(struct shop *s, mr_ms ms)
     mr_sim_run_until(s->m.sim, mr_sim_now(s->m.sim) + ms);
 }
 
-static inline struct mr_partition *shelf(struct shop *s, int32_t partition)
+/* NULL: the disk refuses. */
+static inline struct mr_partition *shelf_try(struct shop *s, int32_t partition, struct mr_err *err)
 {
     enum mr_refusal why;
+    return mr_broker_partition(s->broker, mr_broker_topic(s->broker, MR_SLICE("t")), partition, &why, err);
+}
+
+static inline struct mr_partition *shelf(struct shop *s, int32_t partition)
+{
     struct mr_err err = {0};
-    struct mr_partition *p =
-        mr_broker_partition(s->broker, mr_broker_topic(s->broker, MR_SLICE("t")), partition, &why, &err);
+    struct mr_partition *p = shelf_try(s, partition, &err);
     if (!p)
         fail_msg("%s", err.text);
     return p;
@@ -196,13 +201,19 @@ static inline int make_add_until(struct maker *k)
 /* Two records "<tag>/0 <tag>/1", as the node does it. `force`: whatever the coordinator says. */
 static inline int make_say(struct maker *k, int32_t partition, const char *tag, bool force)
 {
+    struct mr_partition *p = shelf_try(k->shop, partition, NULL);
+    if (!p)
+        return NO_ANSWER;
+    uint64_t left = mr_alloc_fail_left(); /* what the test itself needs it gets */
+    mr_alloc_fail_at(0);
     struct mr_buf b = batch_of(tag, 2, MR_CODEC_NONE, k->producer, k->epoch, k->sequence[partition]);
+    mr_alloc_fail_at(left);
     b.p[22] |= MR_BATCH_TRANSACTIONAL;
     seal(&b);
     struct sent s = {.pr = {.acks = -1, .transactional = true, .done = on_sent}};
     s.pr.verified = force || mr_txns_verify(k->shop->txns, k->id, k->producer, k->epoch, MR_SLICE("t"),
                                             partition) == MR_REFUSE_NONE;
-    s.settled = mr_partition_produce(shelf(k->shop, partition), b.p, b.len, &s.pr);
+    s.settled = mr_partition_produce(p, b.p, b.len, &s.pr);
     mr_buf_fini(&b);
     for (int ms = 0; !s.settled && ms < WAIT_MS && !mr_sim_is_down(k->shop->m.world); ms += 5)
         pass(k->shop, 5);
@@ -254,8 +265,9 @@ static inline struct mr_buf committed_values(struct mr_partition *p)
             while (mr_record_walk_next(&walk, &r, &err) == MR_OK) {
                 if (control && mr_marker_read(&r, &marker) == MR_OK && !marker.commit)
                     for (size_t i = 0; i < count; i++) /* the oldest of that producer is over */
-                        if (listed[i].producer == walk.head.producer_id) {
-                            listed[i] = listed[--count];
+                        if (listed[i].producer == walk.head.producer_id &&
+                            listed[i].first <= walk.head.base_offset) {
+                            memmove(listed + i, listed + i + 1, (--count - i) * sizeof *listed);
                             break;
                         }
                 if (!control && !skip && r.offset >= offset)

@@ -331,7 +331,7 @@ static void what_was_aborted_is_known_after_a_restart_from_the_snapshot_or_witho
     (void)state;
     assert_int_equal(make_init(&k, false), MR_REFUSE_NONE);
     for (int i = 0; i < 6; i++) {
-        char tag[8];
+        char tag[16];
         (void)snprintf(tag, sizeof tag, "r%d", i);
         assert_int_equal(make_add_until(&k), MR_REFUSE_NONE);
         assert_int_equal(make_say(&k, 0, tag, false), MR_REFUSE_NONE);
