@@ -55,6 +55,7 @@ struct file_sink {
     uint64_t clock;
     uint64_t *replaced; /* hashes */
     uint32_t replaced_count;
+    bool full_told;
     struct target *targets; /* [MR_BATCH_ROWS_MAX] */
     uint32_t target_count;
     uint16_t *slots; /* [TARGET_SLOTS] target + 1 */
@@ -170,26 +171,35 @@ static int make_dirs(const char *path)
     return 0;
 }
 
-/* Empties a file of mode `replace` once in a run. */
-static bool must_empty(struct file_sink *s, const char *path)
+/* Empties a file of mode `replace` once in a run. One that could not be emptied still is to be. */
+static mr_code empty_once(struct file_sink *s, struct open_file *f, struct mr_err *err)
 {
-    uint64_t h = hash_of(mr_slice_of(path));
+    uint64_t h = hash_of(mr_slice_of(f->path));
     if (s->mode != MODE_REPLACE)
-        return false;
+        return MR_OK;
     for (uint32_t i = 0; i < s->replaced_count; i++) {
         if (s->replaced[i] == h)
-            return false;
+            return MR_OK;
     }
-    if (s->replaced_count == REPLACED_MAX)
-        return false;
+    if (s->replaced_count == REPLACED_MAX) {
+        if (!s->full_told)
+            s->services->log(s->host, MR_WARN,
+                             "'%s' keeps what it held, as others will: mode replace empties %d files at most",
+                             f->path, REPLACED_MAX);
+        s->full_told = true;
+        return MR_OK;
+    }
     if ((s->replaced_count & 63) == 0) {
         uint64_t *more = realloc(s->replaced, (s->replaced_count + 64) * sizeof *more);
         if (!more)
-            return false;
+            return mr_fail(err, MR_MEMORY, "no memory left to empty '%s'", f->path);
         s->replaced = more;
     }
+    if (ftruncate(f->fd, 0) != 0)
+        return io_failed(err, "empty", f->path, errno);
+    f->size = 0;
     s->replaced[s->replaced_count++] = h;
-    return true;
+    return MR_OK;
 }
 
 static struct open_file *room_for(struct file_sink *s)
@@ -266,13 +276,15 @@ static mr_code open_path(struct file_sink *s, const char *path, struct open_file
                             .used = ++s->clock,
                             .regular = S_ISREG(st.st_mode),
                             .made = !there};
-    if (f->regular && must_empty(s, path)) {
-        if (ftruncate(fd, 0) != 0)
-            return io_failed(err, "empty", path, errno);
-        f->size = 0;
+    mr_code rc = f->regular ? empty_once(s, f, err) : MR_OK;
+    if (rc == MR_OK && f->regular)
+        rc = end_last_line(f, err);
+    if (rc != MR_OK) { /* the next try begins anew, or it would write behind what was to be changed */
+        shut(s, f);
+        return rc;
     }
     *out = f;
-    return f->regular ? end_last_line(f, err) : MR_OK;
+    return MR_OK;
 }
 
 /* ---------------------------------------------------------------- a batch */

@@ -176,7 +176,15 @@ static void a_batch_may_outlive_its_pool(void **state)
     (void)state;
     struct mr_batch_pool *p = mr_batch_pool_new(2, 1 << 20);
     struct mr_batch *b = mr_batch_take(p);
+    mr_batch_rows(b, 1);
+    int32_t first = mr_batch_slot(b, "a", 1, true);
+    b->column[first].v[0] = mr_value_int(1);
     mr_batch_pool_free(p);
+    mr_batch_rows(b, 2); /* it is as good as before */
+    int32_t second = mr_batch_slot(b, "b", 1, true);
+    b->column[second].v[1] = mr_value_int(2);
+    assert_int_equal(mr_batch_get(b, 0, "a", 1).u.i, 1);
+    assert_int_equal(mr_batch_get(b, 1, "b", 1).u.i, 2);
     mr_batch_free(b);
 }
 

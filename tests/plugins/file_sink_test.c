@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -101,6 +102,45 @@ static void a_torn_last_line_is_ended_first(void **state)
     assert_int_equal(sink_write(s, EVENTS(p->m, "{\"a\":2}")), MR_OK);
     assert_file(p->out, "{\"a\":1}\n{\"a\"\n{\"a\":2}\n");
     part_free(s);
+}
+
+static void a_torn_last_line_that_could_not_be_ended_is_ended_by_the_next_try(void **state)
+{
+    struct place *p = *state;
+    struct rlimit was, small;
+    put(p->out, "{\"a\"");
+    struct part *s = sink(p, "\"%s\"", p->out);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    small = was;
+    small.rlim_cur = 4;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    mr_code rc = sink_write(s, EVENTS(p->m, "{\"a\":2}"));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(rc, MR_NOSPACE);
+    assert_int_equal(sink_write(s, EVENTS(p->m, "{\"a\":2}")), MR_OK);
+    part_free(s);
+    assert_file(p->out, "{\"a\"\n{\"a\":2}\n");
+}
+
+static void a_file_that_could_not_be_emptied_is_not_written_to(void **state)
+{
+    struct place *p = *state;
+    char path[64], text[16] = {0};
+    int fd = memfd_create("sealed", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "old\n", 4), 4);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct part *s = sink(p, "{ path: \"%s\", mode: replace }", path);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sink_write(s, EVENTS(p->m, "{\"a\":1}")), MR_IO);
+        assert_non_null(strstr(s->err.text, "cannot empty '/proc/self/fd/"));
+    }
+    part_free(s);
+    assert_int_equal(pread(fd, text, sizeof text - 1, 0), 4);
+    assert_string_equal(text, "old\n");
+    (void)close(fd);
 }
 
 static void a_path_depends_on_the_event_and_folders_are_made(void **state)
@@ -322,6 +362,8 @@ int main(void)
         STORY(only_chosen_events_are_written),
         STORY(append_goes_on_and_replace_begins_anew_once),
         STORY(a_torn_last_line_is_ended_first),
+        STORY(a_torn_last_line_that_could_not_be_ended_is_ended_by_the_next_try),
+        STORY(a_file_that_could_not_be_emptied_is_not_written_to),
         STORY(a_path_depends_on_the_event_and_folders_are_made),
         STORY(events_whose_path_cannot_be_are_rejected_and_the_others_written),
         STORY(a_constant_path_may_lead_upwards_and_its_failure_is_tried_again),
