@@ -19,8 +19,10 @@
 
 enum {
     SIZE_BYTES = 4,
-    FRAME_STEP = 64 << 10,
-    SWEEP_MS = 30000,
+    FRAME_FIRST = 4096,    /* memory for a frame that begins to come in part, bytes */
+    FRAME_STEP = 64 << 10, /* of a frame that came in part must follow within frame_ms, bytes */
+    ANSWERS_MAX = 1 << 20, /* bytes of answers that wait in a connection; it is not read beyond */
+    SWEEP_MS = 5000,
     PEER_BYTES = 64,
     PARTS_MAX = MR_NET_PARTS_MAX,
 };
@@ -37,7 +39,15 @@ struct mr_kafka_conn {
     bool doomed;  /* to be closed */
     bool paused;
     bool flushing;
-    mr_ms heard;
+    struct mr_kafka_conn *wait_next, **wait_link; /* those that wait for memory; link NULL: it does not */
+    mr_ms heard;                                  /* or answered */
+    mr_ms took;                                   /* when the socket last took a byte of what waits */
+    size_t unsent;                                /* bytes that waited then */
+    mr_ms grew;                                   /* when a frame in part last came on */
+    size_t mark;                                  /* bytes of it then */
+    size_t held;                                  /* bytes of answers that wait for earlier ones */
+    char *rest; /* whole requests, and maybe a part, that came while it was held up */
+    size_t rest_at, rest_len;
     char *frame;             /* a frame that came in part: its size field and what there is of it */
     size_t have, room, want; /* bytes; want 0: the size is not known yet */
     char early[SIZE_BYTES];  /* the size field while it is not whole, without memory */
@@ -46,6 +56,7 @@ struct mr_kafka_conn {
 
 static void conn_close(struct mr_kafka_conn *c);
 static void flush(struct mr_kafka_conn *c);
+static bool rest_run(struct mr_kafka_conn *c);
 
 /* ------------------------------------------------------------------ requests */
 
@@ -130,8 +141,10 @@ static void answered(struct mr_request *r)
     r->give_up = NULL;
     r->pending = 0;
     r->answered = true;
-    if (r->conn)
+    if (r->conn) {
+        r->conn->held += r->out.len;
         flush(r->conn);
+    }
 }
 
 void mr_request_answer(struct mr_request *r, const void *message)
@@ -242,9 +255,18 @@ const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_sl
 
 /* ------------------------------------------------------------------ answers leave */
 
+/* It has enough to do, or does not take its answers: it is not listened to until that is better. */
+static bool held_up(const struct mr_kafka_conn *c)
+{
+    return c->in_hand >= MR_KAFKA_IN_HAND_MAX || c->held + mr_conn_queued(c->net) > ANSWERS_MAX;
+}
+
+/* The connection may be gone afterwards. */
 static void read_on(struct mr_kafka_conn *c)
 {
-    if (!c->paused || c->doomed || !c->net || c->kafka->draining || c->in_hand >= MR_KAFKA_IN_HAND_MAX)
+    if (!c->paused || c->reading || c->doomed || !c->net || c->kafka->draining || held_up(c))
+        return;
+    if (c->rest && !rest_run(c))
         return;
     c->paused = false;
     mr_conn_resume(c->net);
@@ -261,6 +283,7 @@ static void sent(void *arg, mr_code rc, int sys)
         if (c) {
             mr_assert(c->in_hand > 0);
             c->in_hand--;
+            c->heard = mr_now(n->world);
             if (rc == MR_OK)
                 read_on(c);
         }
@@ -304,6 +327,8 @@ static void flush(struct mr_kafka_conn *c)
         if (!c->first)
             c->last = &c->first;
         r->next = NULL;
+        c->held -= r->out.len;
+        c->heard = mr_now(c->kafka->node->world);
         mr_code rc = r->silent ? MR_OK : send_answer(c, r);
         if (rc == MR_LIMIT) {
             mr_node_tell(c->kafka->node, MR_WARN,
@@ -325,9 +350,10 @@ static void flush(struct mr_kafka_conn *c)
     }
     c->flushing = false;
     mr_node_settle(c->kafka->node);
-    read_on(c);
     if (c->doomed)
         conn_close(c); /* or later, when it is being read */
+    else
+        read_on(c);
 }
 
 /* ------------------------------------------------------------------ frames come in */
@@ -396,25 +422,92 @@ static bool frame_size(struct mr_kafka_conn *c, const char *size, size_t *out)
     return false;
 }
 
-/* Bytes of the partial frame are counted against the shard's limit. */
+/* ------------------------------------------------------------------ memory for frames that came in part */
+
+static bool over(const struct mr_kafka *k)
+{
+    return k->bytes >= k->node->config.request_bytes_max;
+}
+
+static void wait_end(struct mr_kafka_conn *c)
+{
+    if (!c->wait_link)
+        return;
+    *c->wait_link = c->wait_next;
+    if (c->wait_next)
+        c->wait_next->wait_link = c->wait_link;
+    else
+        c->kafka->waiting_last = c->wait_link;
+    c->wait_next = NULL;
+    c->wait_link = NULL;
+}
+
+static void wait_begin(struct mr_kafka_conn *c)
+{
+    struct mr_kafka *k = c->kafka;
+    c->paused = true;
+    if (c->wait_link)
+        return; /* an answer that went out made it try again */
+    if (!k->waiting)
+        mr_node_tell(k->node, MR_WARN,
+                     "kafka: requests of all connections hold %zu of %zu bytes (request_bytes_max): those "
+                     "with large requests, such as %s, have to wait",
+                     k->bytes, k->node->config.request_bytes_max, c->peer);
+    c->wait_link = k->waiting_last;
+    *c->wait_link = c;
+    k->waiting_last = &c->wait_next;
+}
+
+/* Posted: there may be memory again. The first one that finds none goes on all the same, or waits again. */
+static void wait_over(void *arg)
+{
+    struct mr_kafka *k = arg;
+    k->waking = false;
+    struct mr_kafka_conn *c = k->waiting;
+    if (!c || k->draining || (k->favoured && over(k)))
+        return;
+    wait_end(c);
+    if (over(k))
+        k->favoured = c;
+    c->grew = mr_now(k->node->world); /* that it did not was not its fault */
+    read_on(c);
+    if (k->waiting) {
+        k->waking = true;
+        mr_post(k->node->world, wait_over, k);
+    }
+}
+
+static void give_back(struct mr_kafka *k, size_t bytes)
+{
+    k->bytes -= bytes;
+    if (k->waiting && !k->waking) {
+        k->waking = true;
+        mr_post(k->node->world, wait_over, k);
+    }
+}
+
+static void out_of_memory(struct mr_kafka_conn *c)
+{
+    mr_node_tell(c->kafka->node, MR_WARN,
+                 "kafka: connection from %s closed: no memory for a request of %zu bytes", c->peer, c->want);
+    c->doomed = true;
+}
+
+/* Room for `need` bytes of the frame at least, and more while there is enough for all. */
 static bool frame_grow(struct mr_kafka_conn *c, size_t need)
 {
     struct mr_kafka *k = c->kafka;
-    size_t room = c->room ? c->room * 2 : FRAME_STEP;
-    if (room < need)
-        room = need;
+    size_t room = over(k) ? need : need * 2 > FRAME_FIRST ? need * 2 : FRAME_FIRST;
     if (room > c->want + SIZE_BYTES)
         room = c->want + SIZE_BYTES;
-    char *p = NULL;
-    if (k->bytes + room - c->room <= k->node->config.request_bytes_max)
-        p = mr_realloc(c->frame, room);
+    char *p = mr_realloc(c->frame, room);
     if (!p) {
-        mr_node_tell(k->node, MR_WARN,
-                     "kafka: connection from %s closed: requests of all connections hold %zu of %zu bytes "
-                     "(request_bytes_max)",
-                     c->peer, k->bytes, k->node->config.request_bytes_max);
-        c->doomed = true;
+        out_of_memory(c);
         return false;
+    }
+    if (!c->frame) {
+        c->grew = mr_now(k->node->world);
+        c->mark = need;
     }
     k->bytes += room - c->room;
     c->frame = p;
@@ -422,9 +515,24 @@ static bool frame_grow(struct mr_kafka_conn *c, size_t need)
     return true;
 }
 
+/* A frame goes on that is not whole. Beyond the limit one connection at a time may, so that there is an end;
+ * the others wait. */
+static bool frame_may_grow(struct mr_kafka_conn *c)
+{
+    struct mr_kafka *k = c->kafka;
+    if (k->favoured == c || !over(k))
+        return true;
+    if (k->favoured)
+        return false;
+    k->favoured = c;
+    return true;
+}
+
 static void frame_drop(struct mr_kafka_conn *c)
 {
-    c->kafka->bytes -= c->room;
+    if (c->kafka->favoured == c)
+        c->kafka->favoured = NULL;
+    give_back(c->kafka, c->room);
     mr_free(c->frame);
     c->frame = NULL;
     c->have = c->room = c->want = 0;
@@ -433,31 +541,62 @@ static void frame_drop(struct mr_kafka_conn *c)
 static void *on_room(void *arg, size_t *len)
 {
     struct mr_kafka_conn *c = arg;
-    if (c->doomed || c->kafka->draining || c->in_hand >= MR_KAFKA_IN_HAND_MAX) {
+    struct mr_kafka *k = c->kafka;
+    if (c->doomed || k->draining || held_up(c)) {
         c->paused = true;
         return NULL;
     }
     if (c->want) { /* into the frame, and not beyond it */
-        if (c->have == c->room && !frame_grow(c, c->have + 1)) {
-            conn_close(c);
-            return NULL;
+        if (c->have == c->room) {
+            if (!frame_may_grow(c)) {
+                wait_begin(c);
+                return NULL;
+            }
+            if (!frame_grow(c, c->have + (over(k) ? FRAME_STEP : 1))) {
+                conn_close(c);
+                return NULL;
+            }
         }
         *len = c->room - c->have;
         return c->frame + c->have;
     }
-    *len = MR_KAFKA_RECEIVE_BYTES;
-    return c->kafka->receive;
+    *len = over(k) ? FRAME_FIRST : MR_KAFKA_RECEIVE_BYTES; /* small requests go on whatever the others hold */
+    return k->receive;
 }
 
-/* Whole frames in p are run where they lie; the rest is taken along. */
-static void frames(struct mr_kafka_conn *c, char *p, size_t len)
+static void rest_drop(struct mr_kafka_conn *c)
+{
+    give_back(c->kafka, c->rest_len);
+    mr_free(c->rest);
+    c->rest = NULL;
+    c->rest_at = c->rest_len = 0;
+}
+
+/* What came after the requests that it is held up with is for later. */
+static void rest_keep(struct mr_kafka_conn *c, const char *p, size_t len)
+{
+    if (!(c->rest = mr_realloc(NULL, len))) {
+        out_of_memory(c);
+        return;
+    }
+    memcpy(c->rest, p, len);
+    c->rest_at = 0;
+    c->rest_len = len;
+    c->kafka->bytes += len;
+    c->paused = true;
+    mr_conn_pause(c->net);
+}
+
+/* Whole frames in p are run where they lie; the rest is taken along. Bytes that were taken: fewer than len
+ * when it is held up in between. */
+static size_t frames(struct mr_kafka_conn *c, char *p, size_t len)
 {
     size_t at = 0;
     if (c->have) { /* a size field that came in pieces */
         while (c->have < SIZE_BYTES && at < len)
             c->early[c->have++] = p[at++];
         if (c->have < SIZE_BYTES || !frame_size(c, c->early, &c->want))
-            return;
+            return len;
         if (len - at >= c->want) {
             size_t want = c->want;
             c->have = c->want = 0;
@@ -466,32 +605,50 @@ static void frames(struct mr_kafka_conn *c, char *p, size_t len)
         } else {
             size_t rest = len - at;
             if (!frame_grow(c, SIZE_BYTES + rest))
-                return;
+                return len;
             memcpy(c->frame + SIZE_BYTES, p + at, rest);
             c->have = SIZE_BYTES + rest;
-            return;
+            return len;
         }
     }
     while (!c->doomed && at < len) {
         size_t left = len - at, size;
+        if (held_up(c))
+            return at;
         if (left < SIZE_BYTES) {
             memcpy(c->early, p + at, left);
             c->have = left;
-            return;
+            return len;
         }
         if (!frame_size(c, p + at, &size))
-            return;
+            return len;
         if (left - SIZE_BYTES < size) {
             c->want = size;
             if (!frame_grow(c, left))
-                return;
+                return len;
             memcpy(c->frame, p + at, left);
             c->have = left;
-            return;
+            return len;
         }
         run_request(c, (struct mr_slice){p + at + SIZE_BYTES, size});
         at += SIZE_BYTES + size;
     }
+    return len;
+}
+
+/* true: all of it was taken, and the connection may be read again; otherwise it may be gone. */
+static bool rest_run(struct mr_kafka_conn *c)
+{
+    c->reading = true;
+    c->rest_at += frames(c, c->rest + c->rest_at, c->rest_len - c->rest_at);
+    c->reading = false;
+    if (c->doomed) {
+        conn_close(c);
+        return false;
+    }
+    if (c->rest_at == c->rest_len)
+        rest_drop(c);
+    return !held_up(c);
 }
 
 static void on_bytes(void *arg, size_t len)
@@ -502,12 +659,18 @@ static void on_bytes(void *arg, size_t len)
     if (!c->doomed && c->want) {
         c->have += len;
         mr_assert(c->have <= c->want + SIZE_BYTES);
+        if (c->have >= c->mark + FRAME_STEP) {
+            c->mark = c->have;
+            c->grew = c->heard;
+        }
         if (c->have == c->want + SIZE_BYTES) {
             run_request(c, (struct mr_slice){c->frame + SIZE_BYTES, c->want});
             frame_drop(c);
         }
     } else if (!c->doomed) {
-        frames(c, c->kafka->receive, len);
+        size_t taken = frames(c, c->kafka->receive, len);
+        if (taken < len && !c->doomed)
+            rest_keep(c, c->kafka->receive + taken, len - taken);
     }
     c->reading = false;
     if (c->doomed)
@@ -523,7 +686,9 @@ static void conn_free(struct mr_kafka_conn *c)
     if (c->next)
         c->next->link = c->link;
     k->conn_count--;
+    wait_end(c);
     frame_drop(c);
+    rest_drop(c);
     mr_free(c);
 }
 
@@ -596,6 +761,29 @@ void mr_kafka_accept(void *arg, int fd, const char *peer)
     }
 }
 
+/* NULL: it may stay. */
+static const char *overdue(struct mr_kafka_conn *c, mr_ms now)
+{
+    const struct mr_node_config *config = &c->kafka->node->config;
+    size_t unsent = mr_conn_queued(c->net);
+    if (unsent != c->unsent)
+        c->took = now;
+    c->unsent = unsent;
+    if (unsent && now - c->took > config->idle_ms)
+        return "it has not read its answers for too long";
+    /* A favoured one has all others wait: it has no excuse. */
+    bool answerable = !c->paused || c->kafka->favoured == c;
+    if ((c->want || c->have) && answerable && now - (c->want ? c->grew : c->heard) > config->frame_ms)
+        return "the rest of a request has not come in time";
+    return c->in_hand == 0 && !c->paused && now - c->heard > config->idle_ms ? "" : NULL;
+}
+
+static mr_ms sweep_after(const struct mr_node_config *config)
+{
+    mr_ms least = config->idle_ms < config->frame_ms ? config->idle_ms : config->frame_ms;
+    return least / 4 < SWEEP_MS ? least / 4 + 1 : SWEEP_MS;
+}
+
 static void sweep(void *arg)
 {
     struct mr_kafka *k = arg;
@@ -603,10 +791,17 @@ static void sweep(void *arg)
     mr_ms now = mr_now(w);
     for (struct mr_kafka_conn *c = k->conns, *next; c; c = next) {
         next = c->next;
-        if (c->in_hand == 0 && now - c->heard > k->node->config.idle_ms)
+        const char *why = overdue(c, now);
+        if (why && *why)
+            mr_node_tell(k->node, MR_WARN, "kafka: connection from %s closed: %s", c->peer, why);
+        if (why)
             conn_close(c);
     }
-    mr_timer_set(w, &k->sweep, now + SWEEP_MS);
+    if (k->favoured && k->waiting && now - k->favoured->grew > k->node->config.frame_ms / 8) {
+        k->favoured = NULL; /* it makes nothing of it */
+        give_back(k, 0);
+    }
+    mr_timer_set(w, &k->sweep, now + sweep_after(&k->node->config));
 }
 
 /* ------------------------------------------------------------------ life */
@@ -627,7 +822,8 @@ mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertis
         return rc;
     }
     k->sweep = (struct mr_timer){.fire = sweep, .arg = k};
-    mr_timer_set(n->world, &k->sweep, mr_now(n->world) + SWEEP_MS);
+    k->waiting_last = &k->waiting;
+    mr_timer_set(n->world, &k->sweep, mr_now(n->world) + sweep_after(&n->config));
     *out = k;
     return MR_OK;
 }

@@ -106,10 +106,13 @@ struct mr_kafka {
     struct mr_kafka_conn *conns;
     uint32_t conn_count;
     size_t busy;  /* requests */
-    size_t bytes; /* of frames that are not whole yet */
+    size_t bytes; /* of requests that came in part, or wait for earlier ones */
     struct mr_request *kept;
     uint32_t kept_count;
     struct mr_timer sweep;
+    struct mr_kafka_conn *waiting, **waiting_last; /* for memory, in order */
+    struct mr_kafka_conn *favoured;                /* whose frame may go beyond the limit of bytes */
+    bool waking;
     bool draining;
     struct mr_fetch_sessions sessions;
     char *receive; /* MR_KAFKA_RECEIVE_BYTES, made with the first connection */

@@ -31,6 +31,7 @@ void mr_node_config_init(struct mr_node_config *c)
         .frame_bytes_max = (size_t)100 << 20,
         .request_bytes_max = (size_t)256 << 20,
         .fetch_bytes_max = (size_t)55 << 20,
+        .frame_ms = 30000,
         .idle_ms = 600000,
     };
     mr_broker_config_init(&c->broker);

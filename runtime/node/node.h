@@ -23,6 +23,7 @@ struct mr_node_config {
     size_t
         request_bytes_max;  /* of all requests in hand; beyond it connections are not read; default 256 MiB */
     size_t fetch_bytes_max; /* of one answer; default 55 MiB */
+    mr_ms frame_ms;         /* within which 64 KiB of a request, or its rest, must come; default 30 s */
     mr_ms idle_ms;          /* connections that say nothing for longer are closed; default 10 min */
     struct mr_broker_config broker;
     struct mr_groups_config groups;

@@ -209,37 +209,6 @@ static void a_client_that_promises_much_and_sends_little_costs_little(void **sta
     site_free(s);
 }
 
-static void beyond_the_limit_of_request_bytes_a_connection_is_closed_with_its_name(void **state)
-{
-    enum { BYTES = 900 << 10 };
-    struct site *s = site_new(small_limits);
-    char *body = mr_need(BYTES);
-    int fds[5], closed = 0;
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        char size[4];
-        fds[i] = dial(s);
-        put32(size, 1 << 20);
-        push(fds[i], size, 4);
-        push(fds[i], body, BYTES);
-    }
-    int other = dial(s);
-    api_versions_works(other);
-    for (int round = 0; round < 400 && !site_said(s, "request_bytes_max"); round++)
-        api_versions_works(other); /* until the node has read it all */
-    assert_true(site_said(s, "request_bytes_max"));
-    for (int i = 0; i < 5; i++) {
-        char byte;
-        ssize_t n = recv(fds[i], &byte, 1, MSG_DONTWAIT);
-        closed += n == 0 || (n < 0 && errno == ECONNRESET);
-        (void)close(fds[i]);
-    }
-    assert_in_range(closed, 1, 3);
-    mr_free(body);
-    (void)close(other);
-    site_free(s);
-}
-
 static void connections_beyond_the_limit_are_refused_and_room_is_given_again(void **state)
 {
     struct site *s = site_new(small_limits);
@@ -299,11 +268,10 @@ int main(void)
         cmocka_unit_test(a_request_that_comes_byte_by_byte_is_answered),
         cmocka_unit_test(many_requests_in_one_packet_are_answered_in_order),
         cmocka_unit_test(a_client_that_promises_much_and_sends_little_costs_little),
-        cmocka_unit_test(beyond_the_limit_of_request_bytes_a_connection_is_closed_with_its_name),
         cmocka_unit_test(connections_beyond_the_limit_are_refused_and_room_is_given_again),
         cmocka_unit_test(a_browser_is_told_apart),
     };
-    size_t count = 9;
+    size_t count = 8;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         tests[count++] =
             (struct CMUnitTest){.name = rows[i].name, .test_func = garbage, .initial_state = &rows[i]};
