@@ -215,7 +215,7 @@ static bool read_member(struct producer *p, const struct mr_member *m, struct re
     size_t len, which = 0;
     int64_t n = 0;
     while (which < COUNT &&
-           (strlen(names[which]) != m->name_len || memcmp(names[which], m->name, m->name_len)))
+           (strlen(names[which]) != m->name_len || memcmp(names[which], m->name, m->name_len) != 0))
         which++;
     switch (which) {
     case 0:

@@ -283,6 +283,30 @@ def interrupted(s):
     p.stdout.close()
 
 
+def progress(s):
+    """On a terminal produce shows how far it is; elsewhere standard error stays for what matters."""
+    mine, theirs = os.openpty()
+    os.set_blocking(mine, False)
+    p = subprocess.Popen([MILLRACE, *s.cmd('produce', 'i')], cwd=s.d, stdin=subprocess.PIPE, stderr=theirs)
+    seen = b''
+
+    def feed():
+        nonlocal seen
+        p.stdin.write(b'line\n')
+        p.stdin.flush()
+        try:
+            seen += os.read(mine, 4096)
+        except BlockingIOError:
+            pass
+        return b'records/s' in seen
+    ok('progress is shown on a terminal', until(feed, 20), seen)
+    p.stdin.close()
+    equal('and the end is clean', p.wait(DEADLINE), 0)
+    os.close(mine)
+    os.close(theirs)
+    ok('elsewhere it is not', b'\r' not in s.run('produce', 'i', stdin='x\n' * 1000)[2].encode())
+
+
 def transactions(s):
     s.must('topic', 'create', 't')
     code, out, err = s.run('txn', 'list')
@@ -312,7 +336,7 @@ def main():
             if not ok('serve listens', listening(port), said(d)):
                 return
             s = Site(d, where)
-            for part in (topics, configs, records, codecs, places, groups, interrupted, transactions):
+            for part in (topics, configs, records, codecs, places, groups, interrupted, progress, transactions):
                 part(s)
 
 
