@@ -56,14 +56,7 @@ void mr_heap_arena_reset(struct mr_heap_arena *a)
         a->arena.end = c->data + c->bytes;
         return;
     }
-    while (c) {
-        struct chunk *older = c->older;
-        mr_free(c);
-        c = older;
-    }
-    a->chunks = NULL;
-    a->held = 0;
-    a->arena.at = a->arena.end = NULL;
+    mr_heap_arena_fini(a);
     /* the next use probably needs as much as this one: one chunk of that size, so it settles */
     size_t size = held < a->keep ? held : a->keep;
     size &= ~(size_t)15;

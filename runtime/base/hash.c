@@ -58,30 +58,30 @@ static inline uint64_t word(const unsigned char *p)
 #define STEP1(c, b) __crc32cb((c), (b))
 #endif
 
+/* Three runs of `lane` bytes side by side, as often as there are three; `by` moves a checksum over a lane. */
+TARGET static inline __attribute__((always_inline)) uint32_t
+three(uint32_t crc, const unsigned char **at, size_t *left, size_t lane, uint32_t by[4][256])
+{
+    const unsigned char *p = *at;
+    size_t len = *left;
+    for (; len >= 3 * lane; p += 3 * lane, len -= 3 * lane) {
+        uint32_t a = crc, b = 0, c = 0;
+        for (size_t i = 0; i < lane; i += 8) {
+            a = STEP8(a, word(p + i));
+            b = STEP8(b, word(p + lane + i));
+            c = STEP8(c, word(p + 2 * lane + i));
+        }
+        crc = shift(by, shift(by, a) ^ b) ^ c;
+    }
+    *at = p;
+    *left = len;
+    return crc;
+}
+
 TARGET static uint32_t crc_instruction(uint32_t crc, const unsigned char *p, size_t len)
 {
-    while (len >= 3 * LONG) {
-        uint32_t a = crc, b = 0, c = 0;
-        for (size_t i = 0; i < LONG; i += 8) {
-            a = STEP8(a, word(p + i));
-            b = STEP8(b, word(p + LONG + i));
-            c = STEP8(c, word(p + 2 * LONG + i));
-        }
-        crc = shift(shift_long, shift(shift_long, a) ^ b) ^ c;
-        p += 3 * LONG;
-        len -= 3 * LONG;
-    }
-    while (len >= 3 * SHORT) {
-        uint32_t a = crc, b = 0, c = 0;
-        for (size_t i = 0; i < SHORT; i += 8) {
-            a = STEP8(a, word(p + i));
-            b = STEP8(b, word(p + SHORT + i));
-            c = STEP8(c, word(p + 2 * SHORT + i));
-        }
-        crc = shift(shift_short, shift(shift_short, a) ^ b) ^ c;
-        p += 3 * SHORT;
-        len -= 3 * SHORT;
-    }
+    crc = three(crc, &p, &len, LONG, shift_long);
+    crc = three(crc, &p, &len, SHORT, shift_short);
     for (; len >= 8; p += 8, len -= 8)
         crc = STEP8(crc, word(p));
     while (len--)
