@@ -44,6 +44,13 @@ static void pass(struct reader *r, mr_ms ms)
     assert_int_equal(reader_pull(r), MR_AGAIN);
 }
 
+/* After ms, one pass reads these lines, joined with '|'. A macro, so that a failure names the story's line. */
+#define assert_reads(r, ms, want)                                                                            \
+    do {                                                                                                     \
+        pass(r, ms);                                                                                         \
+        assert_string_equal(reader_take(r), want);                                                           \
+    } while (0)
+
 /* ---------------------------------------------------------------- lines */
 
 static struct row {
@@ -198,8 +205,7 @@ static void new_lines_come_at_once(void **state)
     struct place *p = *state;
     put(p->log, "a\n");
     struct reader *r = following(p, "");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a");
+    assert_reads(r, 0, "a");
     append(p->log, "b\nc\n");
     pass(r, 0); /* no time has passed: inotify */
     assert_string_equal(reader_take(r), "b|c");
@@ -212,8 +218,7 @@ static void a_new_file_is_noticed_at_once_and_read_from_its_head(void **state)
     struct reader *r = following(p, "start: tail");
     pass(r, 0);
     put(p->log, "a\nb\n");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a|b");
+    assert_reads(r, 0, "a|b");
     reader_free(r);
 }
 
@@ -231,8 +236,7 @@ static void a_folder_that_comes_later_is_noticed(void **state)
     pass(r, 0);
     (void)snprintf(path, sizeof path, "%s/new/deep/x.log", p->dir);
     put(path, "deep\n");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "deep");
+    assert_reads(r, 0, "deep");
     reader_free(r);
 }
 
@@ -250,10 +254,8 @@ static void a_rescan_alone_finds_everything(void **state)
         if (r->m->watched[i] >= 0)
             assert_true(read(r->m->watched[i], nothing, sizeof nothing) > 0);
     }
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "");
-    pass(r, 1000);
-    assert_string_equal(reader_take(r), "b");
+    assert_reads(r, 0, "");
+    assert_reads(r, 1000, "b");
     reader_free(r);
 }
 
@@ -273,16 +275,13 @@ static void an_incomplete_line_waits_for_its_end(void **state)
     struct place *p = *state;
     put(p->log, "a\nhal");
     struct reader *r = following(p, "");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a");
+    assert_reads(r, 0, "a");
     pass(r, 4000);
     append(p->log, "f");
     pass(r, 0);
-    pass(r, 4999);
-    assert_string_equal(reader_take(r), "");
+    assert_reads(r, 4999, "");
     append(p->log, " a line\nb\n");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "half a line|b");
+    assert_reads(r, 0, "half a line|b");
     reader_free(r);
 }
 
@@ -294,11 +293,9 @@ static void an_incomplete_line_comes_after_flush_after(void **state)
     pass(r, 0);
     (void)reader_take(r);
     assert_int_equal(r->m->timer <= r->m->now + 5000, true);
-    pass(r, 5000);
-    assert_string_equal(reader_take(r), "rest");
+    assert_reads(r, 5000, "rest");
     append(p->log, "\nb\n"); /* its newline belongs to it, and is no empty line */
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "b");
+    assert_reads(r, 0, "b");
     reader_free(r);
 }
 
@@ -308,13 +305,11 @@ static void a_position_behind_an_incomplete_line_remembers_its_newline(void **st
     put(p->log, "rest");
     struct reader *r = following(p, "");
     pass(r, 0);
-    pass(r, 5000);
-    assert_string_equal(reader_take(r), "rest");
+    assert_reads(r, 5000, "rest");
     reader_stop(r);
     append(p->log, "\r\nb\n");
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "b");
+    assert_reads(r, 0, "b");
     reader_free(r);
 }
 
@@ -325,8 +320,7 @@ static void start_tail_skips_what_is_there_but_no_part_of_a_line(void **state)
     struct reader *r = following(p, "start: tail");
     pass(r, 0);
     append(p->log, "f\nnew\n");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "half|new");
+    assert_reads(r, 0, "half|new");
     reader_free(r);
 }
 
@@ -339,8 +333,7 @@ static void start_tail_is_for_the_first_start_only(void **state)
     reader_stop(r);
     append(p->log, "while down\n"); /* its position was stored though no event came */
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "while down");
+    assert_reads(r, 0, "while down");
     reader_free(r);
 }
 
@@ -381,8 +374,7 @@ static void two_names_of_one_file_are_one(void **state)
     pass(r, 0);
     append(soft, "b\n");
     pass(r, 1000);
-    pass(r, 1000);
-    assert_string_equal(reader_take(r), "a|b");
+    assert_reads(r, 1000, "a|b");
     assert_int_equal(mock_count(r->m, "open_files"), 1);
     reader_free(r);
     r = reader_new("{ paths: [ \"%s/*.log\" ], mode: once }", p->dir);
@@ -401,8 +393,7 @@ static void two_files_that_begin_alike_are_two(void **state)
     put(other, "same\n");
     struct reader *r = reader_new("{ paths: [ \"%s/*.log\" ] }", p->dir);
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "same|same");
+    assert_reads(r, 0, "same|same");
     reader_free(r);
 }
 
@@ -422,8 +413,7 @@ static void an_inode_given_to_a_new_file_is_a_new_file(void **state)
     if (before.st_ino != after.st_ino)
         print_message("         (the file system gave another inode: the test is weaker here)\n");
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "fresh|lines|of another file");
+    assert_reads(r, 0, "fresh|lines|of another file");
     reader_free(r);
 }
 
@@ -437,8 +427,7 @@ static void a_position_behind_the_end_starts_from_the_head(void **state)
     reader_stop(r);
     put(p->log, "a\n"); /* the same inode, the same head, shorter */
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a");
+    assert_reads(r, 0, "a");
     reader_free(r);
 }
 
@@ -461,8 +450,7 @@ static void a_changed_device_number_is_the_same_file(void **state)
     free(pos);
     append(p->log, "c\n");
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "c");
+    assert_reads(r, 0, "c");
     reader_free(r);
 }
 
@@ -475,8 +463,7 @@ static void a_damaged_position_is_told_and_left_out(void **state)
     mock_store(r->m, MR_SLICE("1:1"), MR_SLICE("1 -5 9999 0 0 /x"));
     assert_int_equal(reader_open(r), MR_OK);
     assert_non_null(strstr(r->m->log, "rubbish"));
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a");
+    assert_reads(r, 0, "a");
     reader_free(r);
 }
 
@@ -535,8 +522,7 @@ static void a_rotated_name_that_matches_too_is_the_same_file(void **state)
     pass(r, 0);
     pass(r, 10000);
     append(p->rotated, "c\n");
-    pass(r, 1000);
-    assert_string_equal(reader_take(r), "a|b|c");
+    assert_reads(r, 1000, "a|b|c");
     reader_free(r);
 }
 
@@ -549,8 +535,7 @@ static void a_deleted_file_is_read_to_its_end_and_forgotten(void **state)
     int fd = open(p->log, O_WRONLY | O_APPEND);
     assert_int_equal(unlink(p->log), 0);
     assert_int_equal(write(fd, "b\nc", 3), 3);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a|b");
+    assert_reads(r, 0, "a|b");
     assert_int_equal(r->m->stored_count, 1);
     pass(r, 1000);
     (void)close(fd);
@@ -571,8 +556,7 @@ static void a_file_made_again_is_read_from_its_head(void **state)
         (void)snprintf(text, sizeof text, "round %d\nof five\n", i);
         (void)snprintf(want, sizeof want, "round %d|of five", i);
         put(p->log, text);
-        pass(r, 0);
-        assert_string_equal(reader_take(r), want);
+        assert_reads(r, 0, want);
         assert_int_equal(unlink(p->log), 0);
         pass(r, 1000);
         pass(r, 1000);
@@ -589,8 +573,7 @@ static void a_truncated_file_is_read_from_its_head_and_counted(void **state)
     pass(r, 0);
     (void)reader_take(r);
     put(p->log, "b\n"); /* fopen with w: the same inode */
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "b");
+    assert_reads(r, 0, "b");
     assert_int_equal(mock_count(r->m, "truncated_files"), 1);
     reader_free(r);
 }
@@ -603,8 +586,7 @@ static void a_truncated_file_that_has_grown_past_the_old_offset_is_noticed(void 
     pass(r, 0);
     (void)reader_take(r);
     put(p->log, "much longer than what was there before\nx\n");
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "much longer than what was there before|x");
+    assert_reads(r, 0, "much longer than what was there before|x");
     assert_int_equal(mock_count(r->m, "rewritten_files"), 1);
     reader_free(r);
 }
@@ -621,8 +603,7 @@ static void what_was_rotated_while_down_is_read_to_its_end(void **state)
     put(p->log, "new\n");
     assert_int_equal(reader_open(r), MR_OK);
     pass(r, 0);
-    pass(r, 10000);
-    assert_string_equal(reader_take(r), "a|last words|new");
+    assert_reads(r, 10000, "a|last words|new");
     reader_free(r);
 }
 
@@ -678,8 +659,7 @@ static void files_older_than_the_first_start_are_left_alone(void **state)
     put(p->log, "b\n");
     assert_int_equal(reader_open(r), MR_OK);
     pass(r, 0);
-    pass(r, 10000);
-    assert_string_equal(reader_take(r), "a|b");
+    assert_reads(r, 10000, "a|b");
     reader_free(r);
 }
 
@@ -797,8 +777,7 @@ static void a_loop_of_links_and_a_fifo_are_told_and_the_rest_is_read(void **stat
     put(p->log, "a\n");
     struct reader *r = reader_new("{ paths: [ \"%s/*.log\" ] }", p->dir);
     assert_int_equal(reader_open(r), MR_OK);
-    pass(r, 0);
-    assert_string_equal(reader_take(r), "a");
+    assert_reads(r, 0, "a");
     assert_non_null(strstr(r->m->log, "loop.log"));
     assert_non_null(strstr(r->m->log, "not a regular file"));
     reader_free(r);
@@ -824,8 +803,7 @@ static void a_file_without_permission_is_read_when_it_has_some(void **state)
     if (root)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(chmod(p->log, 0644), 0);
-    pass(r, 1000);
-    assert_string_equal(reader_take(r), "a");
+    assert_reads(r, 1000, "a");
     reader_free(r);
 }
 
