@@ -202,8 +202,10 @@ int mr_kafka_refresh(struct mr_kafka *k)
         }
         (void)rd_kafka_poll(k->rk, 0);
         spent = mr_kafka_now_ms() - start;
-        if (mr_kafka_stopped)
+        if (mr_kafka_stopped) {
+            mr_cli_say("millrace: interrupted before a broker answered");
             return MR_EXIT_FAILED;
+        }
         if (spent >= k->timeout_ms || k->fatal || (k->down && spent >= GRACE_MS))
             return unreached(k);
         wait *= 2; /* a slow broker's answer comes within one of the waits */

@@ -513,6 +513,7 @@ const struct mr_verb mr_kafka_verb_produce = {
             "key_base64 and value_base64. A value that is no string is sent as its JSON text.\n\n"
             "  echo hello | millrace produce greetings --create\n"
             "  millrace produce orders --key-separator : --compression zstd orders.txt\n"
-            "  millrace consume orders --json --until-end | millrace produce orders-copy --json",
+            "  millrace consume orders --json --until-end | jq -c 'del(.partition)' | millrace produce copy "
+            "--json",
     .run = produce,
 };

@@ -323,7 +323,19 @@ def transactions(s):
     code, out, err = s.run('produce', 't', '--transactional-id', 'x', '--json', stdin='{"value":"three"}\nbroken\n')
     ok('one bad line takes all back', code == 1 and 'none of them is committed' in err, (code, err))
     equal('and nothing more is seen', [r['value'] for r in s.read('t')], ['one', 'two'])
-    equal('abort ends what is open', s.run('txn', 'abort', 'x')[0], 0)
+    s.must('topic', 'create', 'u')
+    p = subprocess.Popen([MILLRACE, *s.cmd('produce', 'u', '--transactional-id', 'y')], cwd=s.d, stdin=subprocess.PIPE)
+    p.stdin.write(b'never\n')
+    p.stdin.flush()
+    ok('an open transaction is seen with --uncommitted', until(lambda: len(s.read('u', '--uncommitted')) == 1))
+    p.kill()
+    p.wait()
+    p.stdin.close()
+    s.must('produce', 'u', stdin='after\n')
+    equal('and holds back what comes behind it', s.read('u'), [])
+    s.must('txn', 'abort', 'y')
+    ok('abort ends it: what came behind is seen, what was in it is not',
+       until(lambda: [r['value'] for r in s.read('u')] == ['after'], 20), s.read('u', '--uncommitted'))
 
 
 def main():
