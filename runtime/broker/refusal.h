@@ -42,7 +42,6 @@
     X(MR_REFUSE_TXN_TIMEOUT, 50, "transaction timeout is 0 or larger than transaction.max.timeout.ms")       \
     X(MR_REFUSE_CONCURRENT_TXNS, 51, "another transaction of this producer is being completed; try again")   \
     X(MR_REFUSE_COORDINATOR_FENCED, 52, "a newer coordinator has taken over")                                \
-    X(MR_REFUSE_TXN_ID, 53, "transactional ids are not served by this node")                                 \
     X(MR_REFUSE_NOT_ATTEMPTED, 55, "not attempted: another partition of the request was refused")            \
     X(MR_REFUSE_STORAGE, 56, "storage failed")                                                               \
     X(MR_REFUSE_NON_EMPTY_GROUP, 68, "group has members")                                                    \

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 enum {
+    ATTRIBUTES_AT = 22,         /* low byte, in a batch */
     POOLED_MAX = 16,            /* buffers kept for the next fetch */
     POOLED_BYTES_MAX = 4 << 20, /* larger ones are freed at once */
     BUFFER_STEP = 64 << 10,
@@ -257,6 +258,29 @@ static void stop_waiting(struct call *c)
 static void woken(struct mr_parked *who);
 static void timed_out(void *arg);
 
+/* Pipelines see what is committed: batches of aborted transactions become control batches, which take up
+ * offsets but are no events. Their CRC no longer holds; nobody looks at it here. false: no memory. */
+static bool hide_aborted(struct mr_partition *p, int64_t from, char *bytes, size_t len)
+{
+    int64_t stable = mr_partition_stable(p);
+    size_t count = mr_partition_aborted(p, from, stable, NULL, 0);
+    struct mr_txn_aborted *all = count ? mr_alloc(count * sizeof *all) : NULL;
+    struct mr_batch_header h;
+    if (count && !all)
+        return false;
+    (void)mr_partition_aborted(p, from, stable, all, count);
+    for (size_t at = 0; count && at < len; at += (size_t)h.length + 12) {
+        if (mr_batch_header_read((struct mr_slice){bytes + at, len - at}, &h, NULL))
+            break;
+        for (size_t i = 0; i < count && (h.attributes & MR_BATCH_TRANSACTIONAL); i++)
+            if (all[i].producer == h.producer_id && all[i].first <= h.base_offset &&
+                h.base_offset < all[i].marker)
+                bytes[at + ATTRIBUTES_AT] |= MR_BATCH_CONTROL;
+    }
+    mr_free(all);
+    return true;
+}
+
 /* Reads what there is. A wait only begins when there is nothing. */
 static void run_fetch(struct call *c)
 {
@@ -267,15 +291,16 @@ static void run_fetch(struct call *c)
     struct mr_partition *p = partition_of(c, &r, &err);
     if (p) {
         if (c->offset == -1)
-            c->offset = mr_partition_high(p);
+            c->offset = mr_partition_stable(p);
         else if (c->offset == -2)
             c->offset = mr_partition_start(p);
-        r = mr_partition_find(p, c->offset, c->max_bytes, &view, &err);
+        r = mr_partition_find_below(p, c->offset, mr_partition_stable(p), c->max_bytes, &view, &err);
     }
     mr_ms now = mr_now(n->world);
     if (p && !r && view.len == 0 && now < c->until && !n->closing) {
-        int64_t high = mr_partition_high(p);
-        c->parked.offset = c->offset > high ? c->offset : high;
+        int64_t stable = mr_partition_stable(p);
+        c->parked.offset = c->offset > stable ? c->offset : stable;
+        c->parked.stable = true;
         c->parked.wake = woken;
         c->parked.arg = c;
         c->timer.fire = timed_out;
@@ -288,12 +313,12 @@ static void run_fetch(struct call *c)
     if (p && (c->got = buffer_take(c->port->pool, view.len))) {
         if (view.len) {
             mr_code rc = mr_file_read(view.file, c->got->bytes, view.len, view.at, &got, &err);
-            if (rc || got < view.len)
+            if (rc || got < view.len || !hide_aborted(p, c->offset, c->got->bytes, got))
                 r = MR_REFUSE_STORAGE;
         }
         c->got->fetched.bytes = (struct mr_slice){c->got->bytes, r ? 0 : got};
         c->got->fetched.start_offset = mr_partition_start(p);
-        c->got->fetched.end_offset = mr_partition_high(p);
+        c->got->fetched.end_offset = mr_partition_stable(p);
     } else if (p) {
         r = MR_REFUSE_STORAGE;
         (void)mr_fail(&err, MR_MEMORY, "no memory to read %zu bytes", view.len);
