@@ -240,7 +240,7 @@ static inline struct mr_buf committed_values(struct mr_partition *p)
     while (offset < stable) {
         struct mr_txn_aborted listed[PASSED_MAX];
         struct mr_log_view view;
-        int64_t end;
+        int64_t end = offset;
         size_t got;
         if (mr_partition_find_below(p, offset, stable, 300, &view, &err) || view.len == 0 ||
             mr_partition_view_end(&view, &end, &err))
