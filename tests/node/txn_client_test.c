@@ -43,10 +43,12 @@ static rd_kafka_t *producer(const struct site *s, const char *id)
 
 static void say(rd_kafka_t *k, const char *topic, int32_t partition, const char *text)
 {
-    rd_kafka_resp_err_t e = rd_kafka_producev(k, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                                              RD_KAFKA_V_VALUE((void *)(uintptr_t)text, strlen(text)),
-                                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
-    assert_int_equal(e, RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_t *t = rd_kafka_topic_new(k, topic, NULL);
+    assert_non_null(t);
+    assert_int_equal(rd_kafka_produce(t, partition, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)text,
+                                      strlen(text), NULL, 0, NULL),
+                     0);
+    rd_kafka_topic_destroy(t);
 }
 
 static void make_topic(rd_kafka_t *k, const char *name, int partitions)
