@@ -58,7 +58,7 @@ void mr_broker_config_init(struct mr_broker_config *c)
     *c = (struct mr_broker_config){
         .auto_create = true,
         .default_partitions = 1,
-        .partitions_max = 4000,
+        .partitions_max = 10000,
         .durable = true,
         .tick_ms = 60000,
     };
@@ -579,6 +579,17 @@ static bool ends_with(const char *name, const char *end)
 {
     size_t n = strlen(name), e = strlen(end);
     return n > e && strcmp(name + n - e, end) == 0;
+}
+
+bool mr_broker_partition_untouched(const struct mr_broker *b, const struct mr_topic *pub, int32_t partition)
+{
+    const struct topic *t = (const struct topic *)(const void *)pub;
+    char dir[PATH_BYTES];
+    struct mr_stat st;
+    if (partition < 0 || partition >= pub->partitions || t->open[partition])
+        return false;
+    partition_path(b, mr_slice_of(pub->name), partition, dir);
+    return mr_stat_path(b->world, dir, &st, NULL) == MR_NOTFOUND;
 }
 
 struct adding {

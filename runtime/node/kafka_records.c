@@ -220,7 +220,8 @@ void mr_kafka_produce(struct mr_request *r)
 
 /* ------------------------------------------------------------------ ListOffsets, OffsetForLeaderEpoch */
 
-enum { EARLIEST_NOT_UPLOADED = -6 /* nothing is ever uploaded */, ISOLATION_COMMITTED = 1 };
+enum { LATEST = -1, EARLIEST = -2, EARLIEST_LOCAL = -4, EARLIEST_NOT_UPLOADED = -6 /* nothing is */ };
+enum { ISOLATION_COMMITTED = 1 };
 
 static bool timestamp_served(int16_t version, int64_t timestamp)
 {
@@ -236,6 +237,16 @@ static void list_one(struct mr_request *r, const struct mr_topic *t, enum mr_ref
     enum mr_refusal why = t ? mr_kafka_check_epoch(want->current_leader_epoch) : unknown;
     *o = (struct mr_list_offsets_response_partition){
         .partition_index = want->partition_index, .timestamp = -1, .offset = -1, .leader_epoch = -1};
+    if (t && !why && timestamp_served(r->head.version, want->timestamp) &&
+        want->timestamp >= EARLIEST_NOT_UPLOADED &&
+        mr_broker_partition_untouched(mr_request_node(r)->broker, t, want->partition_index)) {
+        /* Tools ask this of all partitions there are: those without a log do not get one for it. */
+        if (want->timestamp == LATEST || want->timestamp == EARLIEST || want->timestamp == EARLIEST_LOCAL) {
+            o->offset = 0;
+            o->leader_epoch = MR_KAFKA_LEADER_EPOCH;
+        }
+        return;
+    }
     struct mr_partition *p = t && !why ? partition_of(r, t, want->partition_index, &why, &err) : NULL;
     if (p && !timestamp_served(r->head.version, want->timestamp))
         why = MR_REFUSE_VERSION;

@@ -201,7 +201,15 @@ static void offsets_are_listed_by_time_and_by_kafkas_special_times(void **state)
     int fd = dial(s);
     int64_t offset;
     (void)state;
+    char path[128];
     assert_int_equal(create_topic(fd, "t", 1), 0);
+    for (int64_t time = -5; time <= 0;
+         time++) { /* nothing is there yet, and nothing is made for being asked */
+        assert_int_equal(list(fd, "t", time, 9, &offset), 0);
+        assert_int_equal(offset, time == -1 || time == -2 || time == -4 ? 0 : -1);
+    }
+    (void)snprintf(path, sizeof path, "%s/topics/t-0", s->dir);
+    assert_int_not_equal(access(path, F_OK), 0);
     assert_int_equal(produce(fd, "t", batch_of("a", 5, MR_CODEC_NONE, -1, -1), NULL), 0);
     static const struct {
         int64_t time, offset;
