@@ -43,6 +43,8 @@ static enum mr_refusal check_records(const struct mr_check *c, const struct mr_b
         enum mr_refusal why = check_record(c, &record, n, err);
         if (why)
             return why;
+        if (c->newest && (n == 0 || record.timestamp > *c->newest))
+            *c->newest = record.timestamp;
         n++;
     }
     if (rc == MR_END)

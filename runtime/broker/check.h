@@ -13,6 +13,7 @@ struct mr_check {
     bool transactional;       /* batches of transactions are taken */
     bool keyed;               /* records without a key are refused; walks them */
     int64_t earliest, latest; /* timestamps, ms; 0: no limit; -1 is always taken */
+    int64_t *newest;          /* [out] the newest timestamp of the records walked; NULL: not asked */
     bool stamp;               /* the broker's clock: timestamps of the producer do not matter */
 };
 

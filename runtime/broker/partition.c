@@ -254,10 +254,12 @@ static bool may_open(struct mr_partition *p, const struct mr_batch_header *h, st
     return true;
 }
 
-static bool appendable(struct mr_partition *p, const char *bytes, size_t len, struct mr_produce *pr,
+static bool appendable(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr,
                        int64_t *duplicate_end)
 {
+    int64_t newest = -1;
     struct mr_check check = {
+        .newest = &newest,
         .max_batch_bytes = p->config.log.max_batch_bytes,
         .segment_bytes = p->config.log.segment_bytes,
         .many = pr->trusted,
@@ -286,6 +288,9 @@ static bool appendable(struct mr_partition *p, const char *bytes, size_t len, st
     struct mr_batch_header h;
     mr_code rc = mr_batch_header_read((struct mr_slice){bytes, len}, &h, NULL);
     mr_assert(rc == MR_OK);
+    /* Not every client says it right, and readers by time and retention go by it. */
+    if (check.records && !check.stamp && newest != h.max_timestamp)
+        mr_batch_stamp_max_time(bytes, newest);
     r = mr_producers_check(&p->producers, &h, &pr->base_offset, duplicate_end);
     if (r) {
         char why[MR_PRODUCE_WHY];

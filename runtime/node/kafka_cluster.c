@@ -82,8 +82,9 @@ static bool page_topic(struct mr_request *r, struct page *p, struct mr_slice nam
             .replica_nodes = self,
             .isr_nodes_count = 1,
             .isr_nodes = self,
-            .eligible_leader_replicas_count = -1,
-            .last_known_elr_count = -1,
+            /* Empty, not null: Apache's Java client from 3.7 on reads them without looking. */
+            .eligible_leader_replicas_count = 0,
+            .last_known_elr_count = 0,
         };
     p->left -= o->partitions_count;
     if (from + o->partitions_count == t->partitions)

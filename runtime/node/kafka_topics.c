@@ -272,7 +272,7 @@ static const struct mr_handler handlers[] = {
     {1, 4, 18, 4, mr_kafka_fetch},
     {2, 1, 11, 1, mr_kafka_list_offsets},
     {3, 0, 13, 0, mr_kafka_metadata},
-    {8, 2, 10, 2, mr_kafka_offset_commit},
+    {8, 1, 10, 1, mr_kafka_offset_commit},
     {9, 1, 10, 1, mr_kafka_offset_fetch},
     {10, 0, 6, 0, mr_kafka_find_coordinator},
     {11, 0, 9, 0, mr_kafka_join_group},

@@ -86,12 +86,17 @@ void mr_batch_stamp(char *batch, int64_t base_offset, int32_t leader_epoch)
     mr_be32_put(batch + AT_EPOCH, (uint32_t)leader_epoch);
 }
 
-void mr_batch_stamp_append_time(char *batch, mr_ms now)
+void mr_batch_stamp_max_time(char *batch, mr_ms newest)
 {
     size_t size = (size_t)mr_be32(batch + AT_LENGTH) + AT_EPOCH;
-    mr_be16_put(batch + AT_ATTRIBUTES, mr_be16(batch + AT_ATTRIBUTES) | MR_BATCH_APPEND_TIME);
-    mr_be64_put(batch + AT_MAX_TIME, (uint64_t)now);
+    mr_be64_put(batch + AT_MAX_TIME, (uint64_t)newest);
     mr_be32_put(batch + AT_CRC, mr_crc32c(0, batch + AT_ATTRIBUTES, size - AT_ATTRIBUTES));
+}
+
+void mr_batch_stamp_append_time(char *batch, mr_ms now)
+{
+    mr_be16_put(batch + AT_ATTRIBUTES, mr_be16(batch + AT_ATTRIBUTES) | MR_BATCH_APPEND_TIME);
+    mr_batch_stamp_max_time(batch, now);
 }
 
 /* --- walking */

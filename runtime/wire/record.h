@@ -57,6 +57,8 @@ bool mr_batch_crc_ok(struct mr_slice batch);
 void mr_batch_stamp(char *batch, int64_t base_offset, int32_t leader_epoch);
 /* Turns a whole batch into one of append time `now`, in place, and does its CRC again. */
 void mr_batch_stamp_append_time(char *batch, mr_ms now);
+/* Says what the newest timestamp of its records is, in place, and does its CRC again. */
+void mr_batch_stamp_max_time(char *batch, mr_ms newest);
 
 /* Walks the records of one whole batch (longer `batch`: what follows it is left alone). `scratch` is replaced
  * by the decompressed records when there is a codec (else it may be NULL): at most `inflate_max` bytes,

@@ -376,6 +376,35 @@ static void the_brokers_clock_stamps_and_the_checksum_holds(void **state)
     mr_sim_free(m.sim);
 }
 
+static void a_wrong_newest_time_of_a_batch_is_set_right(void **state)
+{
+    struct mill m = mill_new(13);
+    struct mr_partition_config c = plain_config();
+    struct mr_partition *p = open_partition(&m, &c);
+    (void)state;
+    for (int codec = MR_CODEC_NONE; codec <= MR_CODEC_ZSTD; codec++) {
+        struct sent s;
+        struct mr_log_view view;
+        struct mr_batch_header h;
+        char bytes[512];
+        size_t got;
+        struct mr_buf b = batch_of("a", 3, (enum mr_codec)codec, -1, -1, -1);
+        assert_int_equal(mr_batch_header_read((struct mr_slice){b.p, b.len}, &h, NULL), MR_OK);
+        int64_t want = h.max_timestamp;
+        mr_batch_stamp_max_time(b.p, -1); /* as sarama before 1.30 says it */
+        produce(p, &s, -1, b);
+        settle(&m);
+        assert_int_equal(s.pr.refusal, MR_REFUSE_NONE);
+        assert_int_equal(mr_partition_find(p, s.pr.base_offset, 512, &view, NULL), MR_REFUSE_NONE);
+        assert_int_equal(mr_file_read(view.file, bytes, view.len, view.at, &got, NULL), MR_OK);
+        assert_int_equal(mr_batch_header_read((struct mr_slice){bytes, got}, &h, NULL), MR_OK);
+        assert_int_equal(h.max_timestamp, want);
+        assert_true(mr_batch_crc_ok((struct mr_slice){bytes, got}));
+    }
+    mr_partition_close(p);
+    mr_sim_free(m.sim);
+}
+
 /* A producer that retries what was not answered, against crashes at any operation: in the end each batch is
  * there once, in order, and what was acknowledged kept its offset. */
 static int lives_of_a_producer(uint64_t seed) /* how many it took */
@@ -463,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_parked_reader_is_woken_by_what_it_waits_for),
         cmocka_unit_test(who_waits_is_answered_when_the_partition_closes),
         cmocka_unit_test(the_brokers_clock_stamps_and_the_checksum_holds),
+        cmocka_unit_test(a_wrong_newest_time_of_a_batch_is_set_right),
         cmocka_unit_test(acknowledged_once_and_in_order_whatever_crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

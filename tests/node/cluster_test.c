@@ -27,6 +27,8 @@ static void topics_are_described_in_pages(void **state)
                 size_t at = strlen(got);
                 assert_int_equal(p->leader_id, 1);
                 assert_int_equal(p->isr_nodes_count, 1);
+                assert_int_equal(p->eligible_leader_replicas_count, 0); /* null breaks Java clients */
+                assert_int_equal(p->last_known_elr_count, 0);
                 (void)snprintf(got + at, sizeof got - at, "%.*s%d ", MR_SLICE_ARG(out.topics[i].name),
                                p->partition_index);
             }

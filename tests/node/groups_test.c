@@ -220,13 +220,14 @@ static struct mr_uuid topic_id(int fd, const char *name)
 static void commit(struct member *m, int64_t offset, int error[2])
 {
     struct mr_offset_commit_request in;
-    struct mr_offset_commit_request_partition p[2] = {{1, offset, 3, MR_SLICE("note")}, {0, offset, -1, {0}}};
+    struct mr_offset_commit_request_partition p[2] = {{1, offset, 3, -1, MR_SLICE("note")},
+                                                      {0, offset, -1, -1, {0}}};
     struct mr_offset_commit_request_topic t[2] = {
         {.name = MR_SLICE("t"), .partitions_count = 1, .partitions = &p[0]},
         {.name = MR_SLICE("none"), .topic_id = {{9}}, .partitions_count = 1, .partitions = &p[1]}};
     struct mr_offset_commit_response out;
     struct answer a;
-    int16_t version = at_most(m->version < 2 ? 2 : m->version, 10);
+    int16_t version = at_most(m->version < 1 ? 1 : m->version, 10);
     t[0].topic_id = topic_id(m->fd, "t");
     mr_offset_commit_request_init(&in);
     in.group_id = mr_slice_of(m->group);

@@ -1,7 +1,7 @@
 -- offsets.lua - committed offsets of groups; notation: gen.lua.
 
 -- v9+: also for the KIP-848 protocol (STALE_MEMBER_EPOCH, GROUP_ID_NOT_FOUND). v10: topic ids.
-api { "offset_commit", key = 8, versions = "2-10", flexible = "8+",
+api { "offset_commit", key = 8, versions = "1-10", flexible = "8+",
     request = {
         "group_id                      string",
         "generation_id_or_member_epoch int32 =-1", -- -1 for a plain (non-member) commit
@@ -9,12 +9,13 @@ api { "offset_commit", key = 8, versions = "2-10", flexible = "8+",
         "group_instance_id             string? 7+ =null",
         "retention_time_ms             int64 2-4 =-1", -- -1 = broker default
         { "topics                      []topic",
-            "name         string 2-9",
+            "name         string 1-9",
             "topic_id     uuid 10+",
             { "partitions []partition",
                 "partition_index        int32",
                 "committed_offset       int64",
                 "committed_leader_epoch int32 6+ =-1",
+                "commit_timestamp       int64 1-1 =-1", -- not looked at
                 "committed_metadata     string?",
             },
         },
@@ -22,7 +23,7 @@ api { "offset_commit", key = 8, versions = "2-10", flexible = "8+",
     response = {
         "throttle_time_ms int32 3+",
         { "topics         []topic",
-            "name         string 2-9",
+            "name         string 1-9",
             "topic_id     uuid 10+",
             { "partitions []partition",
                 "partition_index int32",
