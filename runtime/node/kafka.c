@@ -739,9 +739,9 @@ void mr_kafka_accept(void *arg, int fd, const char *peer)
     if (k->conn_count < n->config.connections_max && k->receive)
         c = mr_alloc(sizeof *c);
     if (!c) {
-        (void)close(fd);
         mr_node_tell(n, MR_WARN, "kafka: connection from %s refused: there are %u (connections_max is %u)",
                      peer, k->conn_count, n->config.connections_max);
+        (void)close(fd); /* after it was told: who sees the one finds the other */
         return;
     }
     c->kafka = k;
