@@ -37,8 +37,7 @@ enum {
 #define MR_OFFSETS_TOPIC "__consumer_offsets"
 
 struct mr_groups_config {
-    int32_t
-        partitions; /* of __consumer_offsets when it is made. Kafka has 50, to spread coordinators over a
+    int32_t partitions; /* of __consumer_offsets when it is made. Kafka has 50, to spread coordinators over a
                        cluster; a single node gains from few, whose commits share their fsyncs: default 4 */
     mr_ms session_min_ms, session_max_ms; /* default 6 s, 30 min */
     mr_ms initial_delay_ms;               /* that an empty group waits for more members; default 3 s */

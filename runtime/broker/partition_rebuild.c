@@ -109,8 +109,10 @@ static mr_code open_loaded(struct mr_partition *p)
     if (count && !(all = mr_alloc(count * sizeof *all)))
         return MR_MEMORY;
     for (size_t i = 0; mr_producers_next(&p->producers, &i, &v);)
-        if (v.open >= 0)
+        if (v.open >= 0) {
+            mr_assert(all && n < count);
             all[n++] = v;
+        }
     if (n)
         qsort(all, n, sizeof *all, by_first);
     mr_code rc = MR_OK;

@@ -457,6 +457,7 @@ bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_a
     }
     if (all)
         return true;
+    mr_assert(!ongoing || x->live);
     if (more + (ongoing ? x->live->set.count : 0) > MR_TXN_PARTITIONS_MAX)
         return answer(c, MR_REFUSE_POLICY);
     struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_ADD);

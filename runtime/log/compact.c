@@ -256,7 +256,7 @@ static mr_code note_header(struct mr_log *log, struct compact *c, struct segment
 {
     struct producer *p = NULL;
     struct mr_marker marker;
-    const char *bytes;
+    const char *bytes = NULL;
     struct batch whole;
     mr_code rc;
     bool recent = b->count == 0 || b->max_ts > c->now - MR_LOG_PRODUCER_KEEP_MS;
@@ -265,6 +265,7 @@ static mr_code note_header(struct mr_log *log, struct compact *c, struct segment
         return MR_OK;
     if ((rc = producer_of(log, c, b->producer, &p, err)))
         return rc;
+    mr_assert(p);
     if (!(b->attributes & MR_BATCH_CONTROL)) {
         p->last_data = b->base;
         if (open && p->open < 0)
@@ -327,7 +328,7 @@ static mr_code headers_done(struct mr_log *log, struct compact *c, struct mr_err
 static mr_code do_headers(struct mr_log *log, struct compact *c, int64_t *budget, struct mr_err *err)
 {
     struct walk w = {.s = segment_named(log, c->segment), .at = c->at, .expect = c->expect};
-    struct batch b;
+    struct batch b = {0};
     mr_code rc = MR_OK;
     mr_assert(w.s != NULL);
     if (w.at == 0)
@@ -400,8 +401,8 @@ static mr_code take_keys(struct compact *c, const struct batch *b, const char *b
 static mr_code do_keys(struct mr_log *log, struct compact *c, int64_t *budget, struct mr_err *err)
 {
     struct segment *s = segment_named(log, c->segment);
-    struct batch b;
-    const char *bytes;
+    struct batch b = {0};
+    const char *bytes = NULL;
     mr_code rc;
     if (c->from >= c->upto)
         return keys_done(log, c, c->upto);
@@ -516,8 +517,8 @@ static mr_code group_done(struct mr_log *log, struct compact *c, struct mr_err *
 
 static mr_code do_copy(struct mr_log *log, struct compact *c, int64_t *budget, struct mr_err *err)
 {
-    struct batch b;
-    const char *bytes;
+    struct batch b = {0};
+    const char *bytes = NULL;
     mr_code rc;
     if (c->sources == 0) {
         rc = begin_group(log, c, err);
@@ -665,8 +666,9 @@ static mr_code advance(struct mr_log *log, struct compact *c, int64_t *budget, s
             return MR_OK;
         }
         /* Both recovery points must be beyond the sources, also the older one. */
-        if ((rc = slot_write(log, log->known, err)) || (rc = slot_write(log, log->known, err)))
-            return rc;
+        for (int slot = 0; slot < 2; slot++)
+            if ((rc = slot_write(log, log->known, err)))
+                return rc;
         c->phase = INTEND;
         wait_file(log, c, log->slots);
         return MR_OK;

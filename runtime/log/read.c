@@ -139,7 +139,7 @@ mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t 
 mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *to, size_t cap, size_t *got,
                     struct mr_err *err)
 {
-    struct mr_log_view v;
+    struct mr_log_view v = {0};
     struct mr_err own;
     if (!err)
         err = &own;
@@ -147,6 +147,7 @@ mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *t
     mr_code rc = mr_log_find(log, want, below, cap, &v, err);
     if (rc)
         return rc;
+    mr_assert(v.file);
     if (v.len > cap) {
         *got = v.len;
         return mr_fail(err, MR_LIMIT, "the batch at offset %lld has %zu bytes, the buffer %zu",
@@ -249,7 +250,6 @@ mr_code mr_log_find_time(struct mr_log *log, int64_t ms, mr_offset *offset, int6
             rc = search_batch(log, &w, &b, ms, from, &offset->v, timestamp, err);
             if (rc != MR_END)
                 return rc;
-            rc = MR_OK;
         }
         if (rc && rc != MR_END)
             return rc;

@@ -261,6 +261,7 @@ void segment_seal_at(struct mr_log *log, struct segment *s, struct indexer *x, i
     s->max_known = true;
     if (rel > UINT32_MAX || open_pair(log, s, &ignored))
         return; /* found missing when it is looked for, and rebuilt */
+    mr_assert(s->times);
     put64(seal, (uint64_t)s->max_ts);
     put32(seal + 8, (uint32_t)rel);
     put32(seal + 12, mr_crc32c((uint32_t)s->base, seal, 12));
@@ -541,6 +542,7 @@ mr_code segment_max_ts(struct mr_log *log, struct segment *s, struct mr_err *err
     int64_t ts;
     uint32_t rel;
     mr_code rc = MR_OK;
+    mr_assert(s);
     if (s == active_of(log)) {
         if (s->suspect)
             rc = segment_rebuild(log, s, false, err);

@@ -140,6 +140,7 @@ static void begin_round(struct mr_log *log)
     log->target = (struct point){log->end, active ? active->base : log->end, active ? active->size : 0};
     for (size_t i = 0; i < log->count; i++) {
         struct segment *s = &log->seg[i];
+        mr_assert(s);
         if (!s->dirty)
             continue;
         if (count == sizeof files / sizeof files[0]) { /* the rest goes with the next round */

@@ -317,9 +317,11 @@ static void fetch_answer(struct mr_request *r)
         const struct fetch_row *row = &s->rows[i];
         if (!worth_telling(s, row))
             continue;
+        mr_assert(row);
         if (!before || !same_topic(s, before, row))
             out.responses[out.responses_count++] = (struct mr_fetch_response_topic){
                 .topic = row->key.name, .topic_id = row->key.id, .partitions = parts};
+        mr_assert(out.responses_count > 0);
         out.responses[out.responses_count - 1].partitions_count++;
         if (!fetch_fill(r, row, parts++))
             return;
