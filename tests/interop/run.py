@@ -152,6 +152,7 @@ CLIENTS = [
         'require github.com/IBM/sarama v1.61.1', 'replace github.com/IBM/sarama => github.com/Shopify/sarama v1.29.1'), 'old')),
     ('sarama', '1.61.1', go('sarama', 'sarama', ('require github.com/IBM/sarama v1.61.1',))),
     ('kafkajs', '2.2.4', node('kafkajs.js', 'kafkajs@2.2.4', 'kafkajs-snappy@1.1.0', 'lz4js@0.2.0')),
+    ('platformatic', '2.12.1', node('platformatic.mjs', '@platformatic/kafka@2.12.1')),
 ]
 
 
