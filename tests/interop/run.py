@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py [--write] [CLIENT...] - Kafka clients that others wrote, each against a `millrace serve` of its own.
+"""run.py [--write | CLIENT...] - Kafka clients that others wrote, each against a `millrace serve` of its own.
 
 Every client does the same steps and says ok, not ok or skip for each. What is missing here, a toolchain or a
 registry, skips its client and says why. Nothing of this is needed to build or to run millrace: what is fetched
@@ -228,7 +228,13 @@ WHAT = [
     '* two members share: four partitions, two each; when one leaves, the other has all.',
     '* admin: create, describe, settings read and changed, partitions added, records and groups and topics deleted.',
     '* idempotent: many small batches in flight at once keep their order and come once.',
-    '* transactions: one aborted, others committed with group offsets; read committed and uncommitted.',
+    '* transactions: one aborted, others committed (most clients: with group offsets); read committed and uncommitted.',
+    '',
+    '## What differs from Apache Kafka on one node',
+    '',
+    '* A record becomes visible when it is durable. After acks 0 or 1 the end of the partition may lag for some',
+    '  milliseconds, and DeleteRecords up to such a record is refused with OFFSET_OUT_OF_RANGE until then.',
+    '* A client that fetches with a version below 10 (sarama before 1.46 by default) is not given zstd.',
 ]
 
 
@@ -238,6 +244,8 @@ def main():
     unknown = set(wanted) - {c[0] for c in CLIENTS}
     if unknown:
         sys.exit('run.py: no client %s; there are: %s' % (', '.join(sorted(unknown)), ' '.join(c[0] for c in CLIENTS)))
+    if write and wanted:
+        sys.exit('run.py: --write tells of all clients: run it without names')
     os.makedirs(CACHE, exist_ok=True)
     results, count = [], {'ok': 0, 'not ok': 0, 'skip': 0}
     for name, version, make in CLIENTS:
