@@ -391,7 +391,7 @@ static void a_wrong_newest_time_of_a_batch_is_set_right(void **state)
         struct mr_buf b = batch_of("a", 3, (enum mr_codec)codec, -1, -1, -1);
         assert_int_equal(mr_batch_header_read((struct mr_slice){b.p, b.len}, &h, NULL), MR_OK);
         int64_t want = h.max_timestamp;
-        mr_batch_stamp_max_time(b.p, -1); /* as sarama before 1.30 says it */
+        mr_batch_stamp_max_time(b.p, -1); /* as sarama 1.29 says it */
         produce(p, &s, -1, b);
         settle(&m);
         assert_int_equal(s.pr.refusal, MR_REFUSE_NONE);

@@ -234,7 +234,7 @@ WHAT = [
     '',
     '* A record becomes visible when it is durable. After acks 0 or 1 the end of the partition may lag for some',
     '  milliseconds, and DeleteRecords up to such a record is refused with OFFSET_OUT_OF_RANGE until then.',
-    '* A client that fetches with a version below 10 (sarama before 1.46 by default) is not given zstd.',
+    '* A client that fetches with a version below 10 (sarama 1.29 by default) is not given zstd.',
 ]
 
 
