@@ -6,20 +6,26 @@
 --
 -- IPv4 keeps 24 bits, IPv6 keeps 48. An event whose field is no address is rejected: it is neither let through
 -- unmasked nor lost.
-local field, v4, v6 = "client", 24, 48
+local v4, v6 = 24, 48
+local outer, name = {}, "client" -- the objects on the way to the field, and its name in the last of them
 
 function init(cfg)
-  field = cfg.field or field
   v4, v6 = cfg.v4 or v4, cfg.v6 or v6
+  if cfg.field then
+    outer = str.split(cfg.field, ".")
+    name = table.remove(outer)
+  end
 end
 
 function each(e, m)
-  -- the object that the field is in, and the field's name there
-  local at, name = e, field
-  for part, rest in field:gmatch("([^.]+)%.([^.]+)$") do
-    at, name = e[part], rest
+  local at = e
+  for i = 1, #outer do
+    at = at[outer[i]]
+    if at == nil then
+      return
+    end
   end
-  local ip = at ~= nil and at[name] or nil
+  local ip = at[name]
   if ip ~= nil then
     at[name] = net.mask(ip, ip:contains(":") and v6 or v4)
   end

@@ -168,8 +168,23 @@ static int net_mask(lua_State *L)
     if (bits < 0 || bits > a.bits)
         return luaL_error(L, "net.mask: %I bits of an address of %d", bits, a.bits);
     cut(&a, (int)bits);
-    (void)inet_ntop(a.bits == 32 ? AF_INET : AF_INET6, a.b, text, sizeof text);
-    lua_pushstring(L, text);
+    if (a.bits ==
+        32) { /* inet_ntop goes through printf: ten times dearer, and this is in every access log's way */
+        char *p = text;
+        for (int i = 0; i < 4; i++) {
+            if (i)
+                *p++ = '.';
+            if (a.b[i] >= 100)
+                *p++ = (char)('0' + a.b[i] / 100);
+            if (a.b[i] >= 10)
+                *p++ = (char)('0' + a.b[i] / 10 % 10);
+            *p++ = (char)('0' + a.b[i] % 10);
+        }
+        lua_pushlstring(L, text, (size_t)(p - text));
+    } else {
+        (void)inet_ntop(AF_INET6, a.b, text, sizeof text);
+        lua_pushstring(L, text);
+    }
     return 1;
 }
 
