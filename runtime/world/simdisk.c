@@ -692,6 +692,13 @@ static mr_code end_name(struct node *n, const char *doing, const char *path, boo
     return refuse(err, MR_IO, EIO, doing, path);
 }
 
+/* What does not fit is refused; when power was to fail at this operation, it fails all the same. */
+static mr_code refuse_name(struct node *n, bool crash, struct mr_err *err, mr_code rc, int sys,
+                           const char *doing, const char *path)
+{
+    return crash ? end_name(n, doing, path, true, err) : refuse(err, rc, sys, doing, path);
+}
+
 static mr_code sim_rename(struct mr_world *w, const char *from, const char *to, struct mr_err *err)
 {
     struct node *n = mr_sim_node_of(w);
@@ -701,7 +708,7 @@ static mr_code sim_rename(struct mr_world *w, const char *from, const char *to, 
     if (rc)
         return rc;
     if (!f || !has_parent(n, to))
-        return refuse(err, MR_NOTFOUND, ENOENT, "rename", from);
+        return refuse_name(n, crash, err, MR_NOTFOUND, ENOENT, "rename", from);
     if (go && f->is_dir) { /* with everything below: as so many renames, which no user of ours relies on */
         size_t len = strlen(from);
         struct mr_slice path;
@@ -733,7 +740,7 @@ static mr_code sim_unlink(struct mr_world *w, const char *path, struct mr_err *e
         return rc;
     struct inode *f = look_up(n, path);
     if (!f || f->is_dir)
-        return refuse(err, f ? MR_IO : MR_NOTFOUND, f ? EISDIR : ENOENT, "delete", path);
+        return refuse_name(n, crash, err, f ? MR_IO : MR_NOTFOUND, f ? EISDIR : ENOENT, "delete", path);
     if (go)
         change_name(n, NAME_REMOVE, path, NULL, NULL);
     return end_name(n, "delete", path, crash, err);
@@ -750,7 +757,8 @@ static mr_code sim_mkdir(struct mr_world *w, const char *path, struct mr_err *er
     if (rc)
         return rc;
     if (f || !has_parent(n, path))
-        return refuse(err, f ? MR_EXISTS : MR_NOTFOUND, f ? EEXIST : ENOENT, "make directory", path);
+        return refuse_name(n, crash, err, f ? MR_EXISTS : MR_NOTFOUND, f ? EEXIST : ENOENT, "make directory",
+                           path);
     if (go)
         change_name(n, NAME_SET, path, NULL, make_inode(n, true));
     return end_name(n, "make directory", path, crash, err);
