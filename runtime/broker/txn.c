@@ -13,7 +13,7 @@ void mr_txns_config_init(struct mr_txns_config *c)
 {
     *c = (struct mr_txns_config){
         .partitions = 4,
-        .timeout_max_ms = 15 * 60000,
+        .timeout_max_ms = 60 * 60000,
         .expiry_ms = (mr_ms)7 * 24 * 3600 * 1000,
         .expiry_every_ms = 3600 * 1000,
         .tick_ms = 1000,

@@ -79,32 +79,47 @@ def wheel(program, *packages):
 
 
 POM = '''<project><modelVersion>4.0.0</modelVersion><groupId>interop</groupId><artifactId>interop</artifactId>
-<version>1</version><dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>%s</artifactId><version>%s</version></dependency>
-<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>1.7.36</version></dependency>
-</dependencies></project>
+<version>1</version><dependencies>%s</dependencies></project>
+'''
+DEPENDENCY = '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>\n'
+# some projects name repositories of their own; all that is asked for lies in the central one
+MAVEN = '''<settings><mirrors><mirror><id>central</id><mirrorOf>*</mirrorOf>
+<url>https://repo.maven.apache.org/maven2</url></mirror></mirrors></settings>
 '''
 
 
-def jars(artefact, version):
+def jars(*artefacts):
+    """A class path of Maven artefacts, each group:name:version, and of what they need."""
     def make(d):
-        with open(os.path.join(d, 'pom.xml'), 'w') as f:
-            f.write(POM % (artefact, version))
-        fetch('%s %s' % (artefact, version), [
-            need('mvn'), '-q', '-B', '-f', os.path.join(d, 'pom.xml'), '-DoutputDirectory=' + os.path.join(d, 'lib'),
+        for name, text in (('pom.xml', POM % ''.join(DEPENDENCY % tuple(a.split(':')) for a in artefacts)), ('maven.xml', MAVEN)):
+            with open(os.path.join(d, name), 'w') as f:
+                f.write(text)
+        fetch(artefacts[0], [
+            need('mvn'), '-q', '-B', '-s', os.path.join(d, 'maven.xml'), '-f', os.path.join(d, 'pom.xml'),
+            '-DoutputDirectory=' + os.path.join(d, 'lib'),
             'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies'])
-    return os.path.join(cached('java-%s-%s' % (artefact, version), make), 'lib', '*')
+    return os.path.join(cached('java-' + '-'.join(artefacts[0].split(':')[1:]), make), 'lib', '*')
 
 
-def java(version):
+# Spark and Flink look into Java's own classes
+OPEN = ['--add-opens=java.base/%s=ALL-UNNAMED' % m for m in (
+    'java.util', 'java.util.concurrent', 'java.util.concurrent.atomic', 'java.lang', 'java.lang.invoke', 'java.lang.reflect',
+    'java.nio', 'java.net', 'java.io', 'sun.nio.ch', 'sun.nio.cs', 'sun.security.action', 'sun.util.calendar')]
+
+
+def java(program, *artefacts):
     def command():
         need('javac')
-        lib = jars('kafka-clients', version)
-        out = os.path.join(CACHE, 'classes-' + version)
-        subprocess.run(['javac', '-nowarn', '-Xlint:none', '-cp', lib, '-d', out, source('Client.java')], check=True,
+        lib = jars(*artefacts)
+        out = os.path.join(CACHE, 'classes-' + artefacts[0].replace(':', '-'))
+        subprocess.run(['javac', '-nowarn', '-Xlint:none', '-cp', lib, '-d', out, source(program + '.java')], check=True,
                        stderr=subprocess.DEVNULL)
-        return ['java', '-XX:TieredStopAtLevel=1', '-cp', out + ':' + lib, 'Client']
+        return ['java', '-XX:TieredStopAtLevel=1', *OPEN, '-cp', out + ':' + lib, program]
     return command
+
+
+def java_client(version):
+    return java('Client', 'org.apache.kafka:kafka-clients:' + version, 'org.slf4j:slf4j-nop:1.7.36')
 
 
 def go(name, folder_name, change, tags=''):
@@ -143,9 +158,9 @@ CLIENTS = [
     ('kafka-python', '3.0.12', wheel('kafka_python.py', 'kafka-python==3.0.12', 'python-snappy==0.7.3', 'lz4==4.4.5',
                                      'zstandard==0.25.0')),
     ('confluent-kafka', '2.16.1', wheel('confluent.py', 'confluent-kafka==2.16.1')),
-    ('java-2.8', '2.8.2', java('2.8.2')),
-    ('java-3.9', '3.9.1', java('3.9.1')),
-    ('java-4.4', '4.4.0', java('4.4.0')),
+    ('java-2.8', '2.8.2', java_client('2.8.2')),
+    ('java-3.9', '3.9.1', java_client('3.9.1')),
+    ('java-4.4', '4.4.0', java_client('4.4.0')),
     ('franz-go', '1.22.2', go('franz', 'franz', ('require github.com/twmb/franz-go v1.22.2',
                                                  'require github.com/twmb/franz-go/pkg/kadm v1.19.0'))),
     ('sarama-old', '1.29.1', go('sarama-old', 'sarama', (
@@ -153,6 +168,11 @@ CLIENTS = [
     ('sarama', '1.61.1', go('sarama', 'sarama', ('require github.com/IBM/sarama v1.61.1',))),
     ('kafkajs', '2.2.4', node('kafkajs.js', 'kafkajs@2.2.4', 'kafkajs-snappy@1.1.0', 'lz4js@0.2.0')),
     ('platformatic', '2.12.1', node('platformatic.mjs', '@platformatic/kafka@2.12.1')),
+    ('flink', '2.2.1, connector 5.0.0', java('Flink', *['org.apache.flink:%s:2.2.1' % n for n in (
+        'flink-clients', 'flink-streaming-java', 'flink-connector-base')], 'org.apache.flink:flink-connector-kafka:5.0.0-2.2')),
+    ('spark', '4.0.0', java('Spark', 'org.apache.spark:spark-sql_2.13:4.0.0', 'org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0')),
+    ('storm', '2.8.3', java('Storm', 'org.apache.storm:storm-server:2.8.3', 'org.apache.storm:storm-client:2.8.3',
+                            'org.apache.storm:storm-kafka-client:2.8.3', 'org.apache.kafka:kafka-clients:3.9.1')),
 ]
 
 
