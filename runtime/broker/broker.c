@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "broker/node_book.h"
 #include "broker/record_file.h"
 #include "broker/setting.h"
 
@@ -21,7 +22,7 @@ enum {
 
 struct topic {
     struct mr_topic pub;                        /* first */
-    uint32_t given;                             /* settings, by row */
+    uint64_t given;                             /* settings, by row */
     const struct mr_partition_config *defaults; /* of the broker */
     bool deleted;
     struct mr_partition **open; /* [partitions], NULL: not opened */
@@ -35,7 +36,8 @@ struct mr_broker {
     struct mr_map by_name, by_id;
     int64_t partitions; /* of all topics */
     int64_t producer_next, producer_block_end;
-    struct mr_partition_config defaults; /* of topics that say nothing */
+    struct mr_node_book *book;           /* settings of the node */
+    struct mr_partition_config defaults; /* of topics that say nothing: as the book says */
     struct mr_timer tick;
     struct mr_timer slice; /* of compaction; runs while there is some */
     bool compacting;
@@ -371,7 +373,7 @@ enum mr_refusal mr_broker_create(struct mr_broker *b, struct mr_slice name, int3
     if (out)
         *out = NULL;
     if (partitions == -1)
-        partitions = b->config.default_partitions;
+        partitions = (int32_t)mr_broker_node_settings(b)->num_partitions;
     enum mr_refusal r = may_create(b, name, partitions, err);
     if (r)
         return r;
@@ -417,11 +419,11 @@ static struct topic *find_topic(struct mr_broker *b, struct mr_slice name, struc
 
 /* On disk, then for whoever uses it: a change that cannot be kept did not happen. */
 static enum mr_refusal reconfigure(struct mr_broker *b, struct topic *t,
-                                   const struct mr_partition_config *now, uint32_t given, bool check_only,
+                                   const struct mr_partition_config *now, uint64_t given, bool check_only,
                                    struct mr_err *err)
 {
     const struct mr_partition_config was = t->pub.config;
-    uint32_t given_was = t->given;
+    uint64_t given_was = t->given;
     enum mr_refusal r = mr_setting_agree(now, err);
     if (r || check_only)
         return r;
@@ -446,7 +448,7 @@ enum mr_refusal mr_broker_alter(struct mr_broker *b, struct mr_slice name, const
     if (!t)
         return MR_REFUSE_UNKNOWN_TOPIC;
     struct mr_partition_config now = replace ? b->defaults : t->pub.config;
-    uint32_t given = replace ? 0 : t->given;
+    uint64_t given = replace ? 0 : t->given;
     enum mr_refusal r = MR_REFUSE_NONE;
     for (size_t i = 0; !r && i < setting_count; i++)
         r = settings[i].value.p ? mr_setting_apply(&settings[i], &now, &given, err)
@@ -462,7 +464,7 @@ enum mr_refusal mr_broker_change(struct mr_broker *b, struct mr_slice name,
     if (!t)
         return MR_REFUSE_UNKNOWN_TOPIC;
     struct mr_partition_config now = t->pub.config;
-    uint32_t given = t->given;
+    uint64_t given = t->given;
     enum mr_refusal r = MR_REFUSE_NONE;
     for (size_t i = 0; !r && i < count; i++)
         r = mr_setting_change(&changes[i], &b->defaults, &now, &given, err);
@@ -653,7 +655,8 @@ static void tick(void *arg)
         b->slice.arg = b;
         mr_timer_set(b->world, &b->slice, mr_now(b->world));
     }
-    mr_timer_set(b->world, &b->tick, mr_now(b->world) + b->config.tick_ms);
+    mr_timer_set(b->world, &b->tick,
+                 mr_now(b->world) + mr_broker_node_settings(b)->log_retention_check_interval_ms);
 }
 
 /* ------------------------------------------------------------------ producer ids */
@@ -812,6 +815,30 @@ static mr_code load_topics(struct mr_broker *b, struct mr_arena *a, struct mr_er
     return rc;
 }
 
+struct mr_node_book *mr_broker_node_book(const struct mr_broker *b)
+{
+    return b->book;
+}
+
+const struct mr_node_settings *mr_broker_node_settings(const struct mr_broker *b)
+{
+    return mr_node_book_now(b->book);
+}
+
+/* Topics follow in what they do not say themselves. */
+static void follow_book(void *arg)
+{
+    struct mr_broker *b = arg;
+    b->defaults = mr_broker_node_settings(b)->topic;
+    for (size_t k = 0; k < b->count; k++) {
+        struct topic *t = b->topics[k];
+        mr_setting_inherit(&b->defaults, t->given, &t->pub.config);
+        for (int32_t i = 0; i < t->pub.partitions; i++)
+            if (t->open[i])
+                mr_partition_configure(t->open[i], &t->pub.config);
+    }
+}
+
 mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr_broker_config *config,
                        struct mr_broker **out, struct mr_err *err)
 {
@@ -824,15 +851,17 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     }
     b->world = w;
     b->config = *config;
-    b->defaults = (struct mr_partition_config){.log = config->log, .durable = config->durable};
-    mr_setting_defaults(&b->defaults);
     (void)snprintf(b->dir, sizeof b->dir, "%s", data_dir);
     mr_map_init(&b->by_name, TOPICS_MAX);
     mr_map_init(&b->by_id, TOPICS_MAX);
 
     struct mr_heap_arena arena;
     mr_heap_arena_init(&arena, 16 << 10, 0, (size_t)1 << 30);
-    mr_code rc = load_topics(b, &arena.arena, err);
+    mr_code rc = mr_node_book_open(w, data_dir, config, follow_book, b, &b->book, err);
+    if (rc == MR_OK) {
+        b->defaults = mr_broker_node_settings(b)->topic;
+        rc = load_topics(b, &arena.arena, err);
+    }
     if (rc == MR_OK)
         rc = producer_ids_read(b, &arena.arena, err);
     mr_heap_arena_fini(&arena);
@@ -844,7 +873,7 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     b->tick.fire = tick;
     b->tick.arg = b;
     if (config->tick_ms > 0)
-        mr_timer_set(w, &b->tick, mr_now(w) + config->tick_ms);
+        mr_timer_set(w, &b->tick, mr_now(w) + mr_broker_node_settings(b)->log_retention_check_interval_ms);
     *out = b;
     return MR_OK;
 }
@@ -891,6 +920,7 @@ void mr_broker_close(struct mr_broker *b)
         topic_free(t);
     }
     mr_free(b->topics);
+    mr_node_book_close(b->book);
     mr_map_fini(&b->by_name, NULL);
     mr_map_fini(&b->by_id, NULL);
     mr_free(b);

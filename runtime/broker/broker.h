@@ -13,7 +13,7 @@
 #ifndef MR_BROKER_BROKER_H
 #define MR_BROKER_BROKER_H
 
-#include "broker/partition.h"
+#include "broker/node_setting.h"
 #include <millrace/plugin.h>
 
 enum {
@@ -28,7 +28,8 @@ struct mr_broker_config {
     int32_t partitions_max;     /* of the whole node */
     bool durable;               /* what topics promise that say nothing: fsync */
     struct mr_log_config log;   /* defaults of topics */
-    mr_ms tick_ms;              /* retention and such */
+    mr_ms tick_ms;              /* retention and such; 0: never. log.retention.check.interval.ms, if given */
+    struct mr_node_layer node;  /* settings by Kafka's names that were given at start; they go before these */
     /* Things a person should know, one line each. May be NULL. */
     void (*tell)(void *arg, enum mr_level level, const char *text);
     void *tell_arg;
@@ -36,6 +37,11 @@ struct mr_broker_config {
 void mr_broker_config_init(struct mr_broker_config *c);
 
 struct mr_broker;
+
+struct mr_node_book; /* node_book.h: settings of the node by name, to be changed and described */
+struct mr_node_book *mr_broker_node_book(const struct mr_broker *b);
+/* [borrow] as they hold now: read at each use, for they change while the node runs. */
+const struct mr_node_settings *mr_broker_node_settings(const struct mr_broker *b);
 
 struct mr_topic {
     const char *name;

@@ -82,7 +82,7 @@ static const struct row rows[] = {
      "no effect yet."},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
-_Static_assert(ROWS <= 32, "`given` has 32 bits");
+_Static_assert(ROWS <= 64, "`given` has 64 bits");
 
 static const char *const codecs[] = {"producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"};
 enum { CODECS = sizeof codecs / sizeof codecs[0] };
@@ -223,7 +223,7 @@ static enum mr_refusal set(const struct row *row, const struct mr_setting *s, st
     return MR_REFUSE_UNKNOWN;
 }
 
-enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition_config *c, uint32_t *given,
+enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition_config *c, uint64_t *given,
                                  struct mr_err *err)
 {
     const struct row *row = find(s->name);
@@ -231,41 +231,64 @@ enum mr_refusal mr_setting_apply(const struct mr_setting *s, struct mr_partition
         return unknown(s->name, err);
     enum mr_refusal r = set(row, s, c, err);
     if (!r)
-        *given |= 1u << (row - rows);
+        *given |= UINT64_C(1) << (row - rows);
     return r;
 }
 
-enum mr_refusal mr_setting_clear(struct mr_slice name, const struct mr_partition_config *defaults,
-                                 struct mr_partition_config *c, uint32_t *given, struct mr_err *err)
+static void copy(const struct row *row, const struct mr_partition_config *from,
+                 struct mr_partition_config *to)
 {
-    const struct row *row = find(name);
-    if (!row)
-        return unknown(name, err);
     switch (row->kind) {
     case POLICY:
-        c->log.retain = defaults->log.retain;
-        c->log.compact = defaults->log.compact;
+        to->log.retain = from->log.retain;
+        to->log.compact = from->log.compact;
         break;
     case CHOICE:
-        memcpy((char *)c + row->at, (const char *)defaults + row->at, sizeof(bool));
+        memcpy((char *)to + row->at, (const char *)from + row->at, sizeof(bool));
         break;
     case NUMBER:
     case CODEC:
-        memcpy((char *)c + row->at, (const char *)defaults + row->at, sizeof(int64_t));
+        memcpy((char *)to + row->at, (const char *)from + row->at, sizeof(int64_t));
         break;
     case RATIO:
-        memcpy((char *)c + row->at, (const char *)defaults + row->at, sizeof(double));
+        memcpy((char *)to + row->at, (const char *)from + row->at, sizeof(double));
         break;
     case ONLY:
         break;
     }
-    *given &= ~(1u << (row - rows));
+}
+
+void mr_setting_copy(const char *name, const struct mr_partition_config *from, struct mr_partition_config *to)
+{
+    const struct row *row = find(mr_slice_of(name));
+    mr_assert(row);
+    copy(row, from, to);
+}
+
+void mr_setting_inherit(const struct mr_partition_config *defaults, uint64_t given,
+                        struct mr_partition_config *c)
+{
+    struct mr_partition_config now = *defaults;
+    for (size_t i = 0; i < ROWS; i++)
+        if ((given >> i) & 1u)
+            copy(&rows[i], c, &now);
+    *c = now;
+}
+
+enum mr_refusal mr_setting_clear(struct mr_slice name, const struct mr_partition_config *defaults,
+                                 struct mr_partition_config *c, uint64_t *given, struct mr_err *err)
+{
+    const struct row *row = find(name);
+    if (!row)
+        return unknown(name, err);
+    copy(row, defaults, c);
+    *given &= ~(UINT64_C(1) << (row - rows));
     return MR_REFUSE_NONE;
 }
 
 enum mr_refusal mr_setting_change(const struct mr_setting_change *change,
                                   const struct mr_partition_config *defaults, struct mr_partition_config *c,
-                                  uint32_t *given, struct mr_err *err)
+                                  uint64_t *given, struct mr_err *err)
 {
     const struct row *row = find(change->name);
     uint32_t words;
@@ -283,7 +306,7 @@ enum mr_refusal mr_setting_change(const struct mr_setting_change *change,
     uint32_t policy = change->op == MR_SETTING_APPEND ? policy_of(c) | words : policy_of(c) & ~words;
     c->log.retain = (policy & DELETE) != 0;
     c->log.compact = (policy & COMPACT) != 0;
-    *given |= 1u << (row - rows);
+    *given |= UINT64_C(1) << (row - rows);
     return MR_REFUSE_NONE;
 }
 
@@ -333,7 +356,7 @@ static void print(const struct row *row, const struct mr_partition_config *c, ch
     (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s", text);
 }
 
-bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint32_t given,
+bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint64_t given,
                     const struct mr_partition_config *defaults, struct mr_setting_row *out)
 {
     if (i >= ROWS)
@@ -345,4 +368,10 @@ bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint32_t give
     if (defaults)
         print(row, defaults, out->standard);
     return true;
+}
+
+bool mr_setting_row_of(const char *name, const struct mr_partition_config *c, struct mr_setting_row *out)
+{
+    const struct row *row = find(mr_slice_of(name));
+    return row && mr_setting_row((size_t)(row - rows), c, 0, NULL, out);
 }

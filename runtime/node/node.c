@@ -212,6 +212,69 @@ static mr_code start_thread(struct mr_node *n, struct mr_err *err)
     return sys ? mr_fail(err, MR_IO, "cannot start the shard's thread: %s", strerror(sys)) : MR_OK;
 }
 
+/* ------------------------------------------------------------------ settings */
+
+static void say(struct mr_node_layer *l, const char *name, int64_t value, int64_t usual)
+{
+    size_t n;
+    char text[24];
+    if (value == usual)
+        return;
+    n = (size_t)mr_print_i64(value, text);
+    (void)mr_node_layer_set(l, mr_slice_of(name), (struct mr_slice){text, n}, NULL);
+}
+
+/* What the caller's structs say otherwise than the program does is as if it had been set by name. A value
+ * that has no place among the settings is left to the struct. */
+static void settle_settings(struct mr_node *n)
+{
+    struct mr_node_config usual, *c = &n->config;
+    struct mr_node_layer *l = &c->broker.node;
+    const struct mr_groups_config *g = &c->groups, *ug = &usual.groups;
+    const struct mr_txns_config *t = &c->txns, *ut = &usual.txns;
+    mr_node_config_init(&usual);
+    say(l, "max.connections", c->connections_max, usual.connections_max);
+    say(l, "socket.request.max.bytes", (int64_t)c->frame_bytes_max, (int64_t)usual.frame_bytes_max);
+    say(l, "queued.max.request.bytes", (int64_t)c->request_bytes_max, (int64_t)usual.request_bytes_max);
+    say(l, "fetch.max.bytes", (int64_t)c->fetch_bytes_max, (int64_t)usual.fetch_bytes_max);
+    say(l, "connections.max.idle.ms", c->idle_ms, usual.idle_ms);
+    say(l, "group.min.session.timeout.ms", g->session_min_ms, ug->session_min_ms);
+    say(l, "group.max.session.timeout.ms", g->session_max_ms, ug->session_max_ms);
+    say(l, "group.initial.rebalance.delay.ms", g->initial_delay_ms, ug->initial_delay_ms);
+    say(l, "group.max.size", g->members_max, ug->members_max);
+    say(l, "offset.metadata.max.bytes", g->metadata_bytes_max, ug->metadata_bytes_max);
+    say(l, "offsets.retention.minutes", g->retention_ms / 60000, ug->retention_ms / 60000);
+    say(l, "offsets.retention.check.interval.ms", g->expiry_ms, ug->expiry_ms);
+    say(l, "offsets.topic.num.partitions", g->partitions, ug->partitions);
+    say(l, "transaction.max.timeout.ms", t->timeout_max_ms, ut->timeout_max_ms);
+    say(l, "transactional.id.expiration.ms", t->expiry_ms, ut->expiry_ms);
+    say(l, "transaction.remove.expired.transaction.cleanup.interval.ms", t->expiry_every_ms,
+        ut->expiry_every_ms);
+    say(l, "transaction.abort.timed.out.transaction.cleanup.interval.ms", t->tick_ms, ut->tick_ms);
+    say(l, "transaction.state.log.num.partitions", t->partitions, ut->partitions);
+}
+
+/* What was given by name reaches those who were handed a struct. */
+static void hand_on_settings(struct mr_node *n)
+{
+    const struct mr_node_settings *s = mr_broker_node_settings(n->broker);
+    struct mr_groups_config *g = &n->config.groups;
+    struct mr_txns_config *t = &n->config.txns;
+    g->session_min_ms = s->group_min_session_timeout_ms;
+    g->session_max_ms = s->group_max_session_timeout_ms;
+    g->initial_delay_ms = s->group_initial_rebalance_delay_ms;
+    g->members_max = (uint32_t)s->group_max_size;
+    g->metadata_bytes_max = (uint32_t)s->offset_metadata_max_bytes;
+    g->retention_ms = s->offsets_retention_ms;
+    g->expiry_ms = s->offsets_retention_check_interval_ms;
+    g->partitions = (int32_t)s->offsets_topic_num_partitions;
+    t->timeout_max_ms = s->transaction_max_timeout_ms;
+    t->expiry_ms = s->transactional_id_expiration_ms;
+    t->expiry_every_ms = s->transaction_remove_expired_transaction_cleanup_interval_ms;
+    t->tick_ms = s->transaction_abort_timed_out_transaction_cleanup_interval_ms;
+    t->partitions = (int32_t)s->transaction_state_log_num_partitions;
+}
+
 /* ------------------------------------------------------------------ open and close */
 
 /* What is half open, from the caller's thread. */
@@ -236,14 +299,17 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
     if ((rc = mr_real_new(&n->world, err)) || (rc = mr_mkdir_all(n->world, n->data_dir, err)) ||
         (rc = mr_data_lock(n->data_dir, &n->lock, err)) || (rc = read_identity(n, err)))
         return rc;
+    settle_settings(n);
     n->config.broker.tell = broker_tells;
     n->config.broker.tell_arg = n;
     n->config.groups.tell = broker_tells;
     n->config.groups.tell_arg = n;
     n->config.txns.tell = broker_tells;
     n->config.txns.tell_arg = n;
-    if ((rc = mr_broker_open(n->world, n->data_dir, &n->config.broker, &n->broker, err)) ||
-        (rc = mr_groups_open(n->world, n->broker, &n->config.groups, &n->groups, err)) ||
+    if ((rc = mr_broker_open(n->world, n->data_dir, &n->config.broker, &n->broker, err)))
+        return rc;
+    hand_on_settings(n);
+    if ((rc = mr_groups_open(n->world, n->broker, &n->config.groups, &n->groups, err)) ||
         (rc = mr_txns_open(n->world, n->broker, n->groups, &n->config.txns, &n->txns, err)) ||
         (rc = mr_port_new(n, &n->port, err)))
         return rc;
