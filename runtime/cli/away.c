@@ -79,5 +79,7 @@ const struct mr_verb mr_verb_configs = {.name = "configs",
                                         .usage = "configs describe|alter",
                                         .summary = "settings of topics and brokers",
                                         .run = away};
-const struct mr_verb mr_verb_txn = {
-    .name = "txn", .usage = "txn abort ID", .summary = "ends a transaction that was left open", .run = away};
+const struct mr_verb mr_verb_txn = {.name = "txn",
+                                    .usage = "txn list|abort|...",
+                                    .summary = "transactions: what is open, and ending it",
+                                    .run = away};

@@ -4,17 +4,17 @@
 #include "base/text.h"
 #include "base/time.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
     SLICE_MS = 100,  /* how long a wait may keep Ctrl-C waiting */
     GRACE_MS = 1000, /* "localhost" may be refused at one address and answer at the next */
     TIMEOUT_MS_MAX = 3600000,
     NAMES_MAX = 100000, /* topics looked through for the nearest name */
-    PROGRESS_MS = 250,
+    SETTINGS_LINE_MAX = 4096,
 };
 
 volatile sig_atomic_t mr_kafka_stopped;
@@ -49,9 +49,73 @@ static int64_t wall_ms(void)
 
 /* ------------------------------------------------------------------ telling */
 
+/* What this librdkafka has no name for. */
+#define YOUNG_ERRORS(X)                                                                                      \
+    X(100, UNKNOWN_TOPIC_ID, "no such topic id")                                                             \
+    X(103, INCONSISTENT_TOPIC_ID, "the topic was made anew meanwhile")                                       \
+    X(105, TRANSACTIONAL_ID_NOT_FOUND, "no such transactional id")                                           \
+    X(110, FENCED_MEMBER_EPOCH, "the member is fenced")                                                      \
+    X(111, UNRELEASED_INSTANCE_ID, "another member has this instance id")                                    \
+    X(112, UNSUPPORTED_ASSIGNOR, "the broker has no such assignor")                                          \
+    X(113, STALE_MEMBER_EPOCH, "the member's epoch is old")                                                  \
+    X(116, UNKNOWN_CONTROLLER_ID, "no such controller")                                                      \
+    X(120, TRANSACTION_ABORTABLE, "the transaction has to be aborted")                                       \
+    X(128, INVALID_REGULAR_EXPRESSION, "the regular expression is not valid")
+
+enum {
+    YOUNG_FIRST = 98,
+#define YOUNG_(code, name, text) YOUNG_##name = (code),
+    YOUNG_ERRORS(YOUNG_)
+#undef YOUNG_
+};
+
+static const char *young_name(int code)
+{
+    switch (code) {
+#define YOUNG_(number, name, text)                                                                           \
+    case number:                                                                                             \
+        return #name;
+        YOUNG_ERRORS(YOUNG_)
+#undef YOUNG_
+    default:
+        return "a code that this program does not know";
+    }
+}
+
+static const char *young_text(int code)
+{
+    switch (code) {
+#define YOUNG_(number, name, text)                                                                           \
+    case number:                                                                                             \
+        return text;
+        YOUNG_ERRORS(YOUNG_)
+#undef YOUNG_
+    default:
+        return "error";
+    }
+}
+
 static const char *way_out(rd_kafka_resp_err_t code)
 {
     switch ((int)code) {
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        return "whom you connect as may not do that: connect as somebody else (-X sasl.username=...), or "
+               "have the "
+               "cluster's owner allow it";
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        return "see -X sasl.mechanism, sasl.username and sasl.password";
+    case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
+        return "`millrace configs describe topic NAME` lists the settings there are, with their values";
+    case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
+        return "there are not so many brokers";
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+        return "a topic's name has 1 to 249 of a-z A-Z 0-9 . _ -, and is neither . nor ..";
+    case YOUNG_TRANSACTIONAL_ID_NOT_FOUND:
+        return "`millrace txn list` shows what is there";
     case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
         return "choose another name, or see what there is: millrace topic describe NAME";
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -72,7 +136,7 @@ static const char *way_out(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
         return "the broker did not answer in time; give it longer with --timeout";
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-        return "a record is larger than may be; see message.max.bytes of the client (--set) and "
+        return "a record is larger than may be; see message.max.bytes of the client (-X) and "
                "max.message.bytes "
                "of the topic";
     default:
@@ -84,8 +148,12 @@ int mr_kafka_refused(const struct mr_kafka *k, const char *what, const char *sub
                      rd_kafka_resp_err_t code, const char *text)
 {
     const char *way = way_out(code);
+    bool young = (int)code >= YOUNG_FIRST;
     mr_cli_say("millrace: error: cannot %s '%s': %s (%s)", what, subject,
-               text && *text ? text : rd_kafka_err2str(code), rd_kafka_err2name(code));
+               text && *text ? text
+               : young       ? young_text((int)code)
+                             : rd_kafka_err2str(code),
+               young ? young_name((int)code) : rd_kafka_err2name(code));
     if (code < 0 && k->trouble[0])
         mr_cli_say("  the connection said last: %s", k->trouble);
     if (way)
@@ -165,6 +233,31 @@ static bool set_all(rd_kafka_conf_t *conf, const struct mr_kafka_setting *list)
     return true;
 }
 
+/* "key=value", or "@FILE" with a line for each. false: told. */
+static bool set_pair(rd_kafka_conf_t *conf, const struct mr_verb *v, const char *pair)
+{
+    char name[128];
+    const char *value;
+    return mr_kafka_pair(v, "setting", pair, name, sizeof name, &value) && set(conf, name, value);
+}
+
+static bool set_file(rd_kafka_conf_t *conf, const struct mr_verb *v, const char *path)
+{
+    char line[SETTINGS_LINE_MAX];
+    FILE *in = fopen(path, "re");
+    bool good = in != NULL;
+    if (!in)
+        mr_cli_say("millrace %s: cannot read the settings in '%s': %s", v->name, path, strerror(errno));
+    while (good && fgets(line, sizeof line, in)) {
+        char *text = line + strspn(line, " \t");
+        text[strcspn(text, "\r\n")] = '\0';
+        good = !*text || *text == '#' || set_pair(conf, v, text);
+    }
+    if (in)
+        (void)fclose(in);
+    return good;
+}
+
 rd_kafka_conf_t *mr_kafka_conf(const struct mr_verb *v, const struct mr_kafka_flags *f,
                                const struct mr_kafka_setting *own)
 {
@@ -175,11 +268,8 @@ rd_kafka_conf_t *mr_kafka_conf(const struct mr_verb *v, const struct mr_kafka_fl
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     bool good = set_all(conf, always) && set_all(conf, own);
-    for (size_t i = 0; good && f->set[i]; i++) {
-        char name[128];
-        const char *value;
-        good = mr_kafka_pair(v, "setting", f->set[i], name, sizeof name, &value) && set(conf, name, value);
-    }
+    for (size_t i = 0; good && f->set[i]; i++)
+        good = f->set[i][0] == '@' ? set_file(conf, v, f->set[i] + 1) : set_pair(conf, v, f->set[i]);
     if (good)
         return conf;
     rd_kafka_conf_destroy(conf);
@@ -251,6 +341,7 @@ int mr_kafka_admin(struct mr_kafka *k, const struct mr_verb *v, const struct mr_
 
 void mr_kafka_close(struct mr_kafka *k)
 {
+    mr_kafka_close_ask(k);
     if (k->meta)
         rd_kafka_metadata_destroy(k->meta);
     if (k->queue)
@@ -416,65 +507,4 @@ rd_kafka_event_t *mr_kafka_answer(struct mr_kafka *k, const char *what, const ch
         return NULL;
     }
     return e;
-}
-
-/* ------------------------------------------------------------------ progress */
-
-void mr_kafka_progress_start(struct mr_kafka_progress *p)
-{
-    *p = (struct mr_kafka_progress){.on = isatty(STDERR_FILENO), .started_ms = mr_kafka_now_ms()};
-    p->told_ms = p->started_ms;
-}
-
-void mr_kafka_progress_tell(struct mr_kafka_progress *p, const char *doing, uint64_t records, uint64_t bytes)
-{
-    char size[32];
-    if (!p->on)
-        return;
-    int64_t now = mr_kafka_now_ms();
-    if (now - p->told_ms < PROGRESS_MS)
-        return;
-    p->told_ms = now;
-    p->shown = true;
-    (void)snprintf(size, sizeof size, "%.1f MiB", (double)bytes / (1 << 20));
-    (void)fprintf(stderr, "\r%s: %" PRIu64 " records, %s, %.0f records/s \x1b[K", doing, records, size,
-                  (double)records * 1000 / (double)(now - p->started_ms));
-}
-
-void mr_kafka_progress_end(struct mr_kafka_progress *p)
-{
-    if (p->shown)
-        (void)fputs("\r\x1b[K", stderr);
-    p->shown = false;
-}
-
-/* ------------------------------------------------------------------ verbs of verbs */
-
-static void list_verbs(FILE *to, const struct mr_verb *v, const struct mr_verb *subs, size_t count)
-{
-    (void)fprintf(to, "usage: millrace %s\n\n%s\n\n", v->usage, v->help);
-    for (size_t i = 0; i < count; i++)
-        (void)fprintf(to, "  millrace %-44s %s\n", subs[i].usage, subs[i].summary);
-    (void)fprintf(to, "\n`millrace %s VERB --help` tells the rest.\n", v->name);
-}
-
-int mr_kafka_dispatch(const struct mr_verb *v, const struct mr_verb *subs, size_t count, int argc,
-                      char **argv)
-{
-    enum { SUBS_MAX = 16 };
-    const char *names[SUBS_MAX];
-    char see[64];
-    if (argc < 1 || !strcmp(argv[0], "--help") || !strcmp(argv[0], "-h") || !strcmp(argv[0], "help")) {
-        list_verbs(argc < 1 ? stderr : stdout, v, subs, count);
-        return argc < 1 ? MR_EXIT_USAGE : MR_EXIT_OK;
-    }
-    for (size_t i = 0; i < count && i < SUBS_MAX; i++) {
-        names[i] = strchr(subs[i].name, ' ') + 1;
-        if (!strcmp(argv[0], names[i]))
-            return subs[i].run(&subs[i], argc - 1, argv + 1);
-    }
-    (void)snprintf(see, sizeof see, "millrace %s --help", v->name);
-    char what[64];
-    (void)snprintf(what, sizeof what, "verb of '%s'", v->name);
-    return mr_cli_unknown(what, argv[0], names, count, see);
 }

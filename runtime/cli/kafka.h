@@ -33,9 +33,12 @@ struct mr_kafka_flags {
         "timeout", "DURATION", "how long an answer may take (10s)", NULL, &(f).timeout                       \
     }
 #define MR_KAFKA_SET_FLAG(f)                                                                                 \
+    {"X", "KEY=VALUE...",                                                                                    \
+     "a setting of librdkafka (security.protocol=ssl), or @FILE of them; may be "                            \
+     "repeated",                                                                                             \
+     NULL, (f).set},                                                                                         \
     {                                                                                                        \
-        "set", "KEY=VALUE...", "a setting of librdkafka, such as security.protocol=ssl; may be repeated",    \
-            NULL, (f).set                                                                                    \
+        "set", "KEY=VALUE...", "the same as -X", NULL, (f).set                                               \
     }
 #define MR_KAFKA_JSON_FLAG(f, help)                                                                          \
     {                                                                                                        \
@@ -49,9 +52,10 @@ struct mr_kafka {
     const struct rd_kafka_metadata *meta; /* of all topics, when it was opened or refreshed */
     const char *broker;
     int timeout_ms;
-    bool down;         /* no broker is reached */
-    bool fatal;        /* the client can do no more */
-    char trouble[256]; /* what was heard of connections last */
+    bool down;          /* no broker is reached */
+    bool fatal;         /* the client can do no more */
+    char trouble[256];  /* what was heard of connections last */
+    struct mr_ask *ask; /* ask.h; NULL until it is needed */
 };
 
 extern volatile sig_atomic_t mr_kafka_stopped; /* Ctrl-C or SIGTERM came */
@@ -68,7 +72,8 @@ rd_kafka_conf_t *mr_kafka_conf(const struct mr_verb *v, const struct mr_kafka_fl
  * exit code of a wrong command line. `k` must stay where it is. */
 int mr_kafka_open(struct mr_kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                   const struct mr_kafka_flags *f);
-void mr_kafka_close(struct mr_kafka *k); /* content with a zeroed one */
+void mr_kafka_close(struct mr_kafka *k);     /* content with a zeroed one */
+void mr_kafka_close_ask(struct mr_kafka *k); /* its part of that */
 int mr_kafka_refresh(struct mr_kafka *k);
 /* The usual opening of a verb that asks as an admin. */
 int mr_kafka_admin(struct mr_kafka *k, const struct mr_verb *v, const struct mr_kafka_flags *f);
@@ -119,8 +124,33 @@ struct mr_kafka_progress {
 };
 void mr_kafka_progress_start(struct mr_kafka_progress *p);
 void mr_kafka_progress_tell(struct mr_kafka_progress *p, const char *doing, uint64_t records, uint64_t bytes);
+void mr_kafka_progress_count(struct mr_kafka_progress *p, const char *doing, uint64_t count,
+                             const char *of_what);
 void mr_kafka_progress_end(struct mr_kafka_progress *p);
 int64_t mr_kafka_now_ms(void); /* monotonic */
+
+/* The usual course of a verb that asks: options and words, a client, what it is for. Verbs with options of
+ * their own put this first in a struct. */
+struct mr_kafka_call {
+    const struct mr_verb *v;
+    struct mr_kafka_flags f;
+    struct mr_kafka k;
+    const char *words[MR_CLI_MANY_MAX + 1]; /* ended by NULL */
+    size_t count;
+};
+/*   need        what the words are, for who gives too few; least, most: how many
+ *   check       0, or the exit code of a wrong command line (told), before anything is connected; may be NULL
+ *   run         the exit code; the client is open */
+struct mr_kafka_course {
+    const char *need;
+    size_t least, most;
+    int (*check)(struct mr_kafka_call *c);
+    int (*run)(struct mr_kafka_call *c);
+};
+int mr_kafka_run(struct mr_kafka_call *c, const struct mr_kafka_course *how, const struct mr_flag *flags,
+                 int argc, char **argv);
+/* {"topic":"orders","done":"created"} or "created topic 'orders'"; returns the exit code. */
+int mr_kafka_said(const struct mr_kafka_call *c, const char *kind, const char *name, const char *done);
 
 /* A verb of verbs: finds argv[0] among them ("topic list" is found by "list"). */
 int mr_kafka_dispatch(const struct mr_verb *v, const struct mr_verb *subs, size_t count, int argc,

@@ -87,7 +87,8 @@ static void verb_help(const struct mr_verb *v, const struct mr_flag *flags)
         (void)printf("\noptions:\n");
     for (const struct mr_flag *f = flags; f->name; f++) {
         char left[64];
-        (void)snprintf(left, sizeof left, "--%s%s%s", f->name, f->value ? " " : "", f->value ? f->value : "");
+        (void)snprintf(left, sizeof left, "%s%s%s%s", f->name[1] ? "--" : "-", f->name, f->value ? " " : "",
+                       f->value ? f->value : "");
         (void)printf("  %-22s %s\n", left, f->help);
     }
 }

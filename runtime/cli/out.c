@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "data/json.h"
 
 #include <inttypes.h>
@@ -142,6 +143,91 @@ bool mr_jsonl_line(struct mr_jsonl *j)
 void mr_jsonl_fini(struct mr_jsonl *j)
 {
     mr_buf_fini(&j->text);
+}
+
+/* ------------------------------------------------------------------ rows */
+
+void mr_rows_open(struct mr_rows *r, bool json, const struct mr_rows_column *columns)
+{
+    *r = (struct mr_rows){.json = json, .columns = columns};
+    for (; columns[r->count].head || columns[r->count].name; r->count++)
+        r->table.columns += columns[r->count].head != NULL;
+    for (size_t i = 0; !json && i < r->count; i++)
+        if (columns[i].head)
+            mr_table_cell(&r->table, "%s", columns[i].head);
+}
+
+/* Before a value: the name that it has in the object; in a table, whether it has a place there. */
+static const struct mr_rows_column *step(struct mr_rows *r)
+{
+    if (r->json && r->at == 0)
+        mr_jsonl_open(&r->line, NULL, '{');
+    return &r->columns[r->at];
+}
+
+static void stepped(struct mr_rows *r)
+{
+    r->at = (r->at + 1) % r->count;
+    if (!r->json || r->at)
+        return;
+    mr_jsonl_close(&r->line, '}');
+    r->failed = !mr_jsonl_line(&r->line) || r->failed;
+}
+
+void mr_rows_text(struct mr_rows *r, const char *text)
+{
+    const struct mr_rows_column *c = step(r);
+    if (r->json && c->name)
+        mr_jsonl_text(&r->line, c->name, text);
+    else if (!r->json && c->head)
+        mr_table_cell(&r->table, "%s", text ? text : "-");
+    stepped(r);
+}
+
+void mr_rows_int(struct mr_rows *r, int64_t value)
+{
+    const struct mr_rows_column *c = step(r);
+    if (r->json && c->name)
+        mr_jsonl_int(&r->line, c->name, value);
+    else if (!r->json && c->head)
+        mr_table_cell(&r->table, "%" PRId64, value);
+    stepped(r);
+}
+
+void mr_rows_known(struct mr_rows *r, int64_t value)
+{
+    if (value < 0)
+        mr_rows_text(r, NULL);
+    else
+        mr_rows_int(r, value);
+}
+
+void mr_rows_bool(struct mr_rows *r, bool value)
+{
+    const struct mr_rows_column *c = step(r);
+    if (r->json && c->name)
+        mr_jsonl_bool(&r->line, c->name, value);
+    else if (!r->json && c->head)
+        mr_table_cell(&r->table, "%s", value ? "yes" : "no");
+    stepped(r);
+}
+
+void mr_rows_time(struct mr_rows *r, int64_t ms)
+{
+    char date[40];
+    if (r->json || ms < 0) {
+        mr_rows_known(r, ms);
+        return;
+    }
+    (void)mr_rfc3339_print(ms * 1000000, date);
+    mr_rows_text(r, date);
+}
+
+bool mr_rows_close(struct mr_rows *r)
+{
+    bool good = r->json ? fflush(stdout) == 0 : mr_table_end(&r->table);
+    mr_jsonl_fini(&r->line);
+    return good && !r->failed;
 }
 
 /* ------------------------------------------------------------------ base64 */

@@ -31,6 +31,26 @@ void mr_jsonl_bytes(struct mr_jsonl *j, const char *name, const void *p, size_t 
 bool mr_jsonl_line(struct mr_jsonl *j);
 void mr_jsonl_fini(struct mr_jsonl *j);
 
+/* Rows of the same columns: a table, or with json an object a line. Values come in the order of the columns;
+ * after the last of a row the next begins. */
+struct mr_rows_column {
+    const char *head, *name; /* of the table, of the object; NULL: not there */
+};
+struct mr_rows {
+    bool json, failed;
+    const struct mr_rows_column *columns; /* [borrow] ends with { 0 } */
+    size_t count, at;
+    struct mr_table table;
+    struct mr_jsonl line;
+};
+void mr_rows_open(struct mr_rows *r, bool json, const struct mr_rows_column *columns);
+void mr_rows_text(struct mr_rows *r, const char *text); /* NULL: "-", null */
+void mr_rows_int(struct mr_rows *r, int64_t value);
+void mr_rows_known(struct mr_rows *r, int64_t value); /* as int; below 0: "-", null */
+void mr_rows_bool(struct mr_rows *r, bool value);
+void mr_rows_time(struct mr_rows *r, int64_t ms); /* since 1970: a date, a number; below 0: "-", null */
+bool mr_rows_close(struct mr_rows *r);            /* prints and frees; false as mr_table_end */
+
 bool mr_base64_put(struct mr_buf *out, const void *p, size_t len);
 /* false: not base64, or no memory. Appends. */
 bool mr_base64_read(struct mr_buf *out, const char *p, size_t len);

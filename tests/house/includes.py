@@ -10,7 +10,7 @@ ROOMS = {'base': 1, 'world': 2, 'wire': 2, 'data': 2, 'log': 3, 'plugin': 3, 're
          'node': 6, 'cli': 7}
 FOREIGN = {'uv.h': 'world', 'nng/': 'world', 'zlib.h': 'wire', 'zstd.h': 'wire', 'lz4': 'wire', 'snappy-c.h': 'wire',
            'pcre2.h': 'data', 'lua.h': 'plugin', 'lauxlib.h': 'plugin', 'lualib.h': 'plugin', 'dlfcn.h': 'plugin',
-           'yaml.h': 'pipeline', 'xxhash.h': 'base', 'librdkafka/': 'cli'}
+           'yaml.h': 'pipeline', 'xxhash.h': 'base', 'librdkafka/': 'cli', 'openssl/': 'cli'}
 INSTEAD = {'world': 'ask through world/world.h', 'wire': 'use wire/record.h', 'data': 'use data/format.h or data/regex.h',
            'plugin': 'use plugin/host.h', 'pipeline': 'use plugin/tree.h', 'base': 'use base/hash.h', 'cli': 'a verb of cli/ does that, through cli/kafka.h'}
 ALSO = {('dlfcn.h', 'cli'): False}
