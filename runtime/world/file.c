@@ -40,7 +40,8 @@ static const char *parent_of(const char *path, char out[PATH_BYTES_MAX])
     return out;
 }
 
-mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice bytes, struct mr_err *err)
+static mr_code replace(struct mr_world *w, const char *path, struct mr_slice bytes, bool sync,
+                       struct mr_err *err)
 {
     char beside[PATH_BYTES_MAX], parent[PATH_BYTES_MAX];
     struct mr_file *f;
@@ -52,7 +53,7 @@ mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice by
     if (rc)
         return rc;
     rc = mr_file_write(f, bytes.p, bytes.len, 0, err);
-    if (!rc)
+    if (!rc && sync)
         rc = mr_file_sync(f, err);
     mr_file_close(f);
     if (!rc)
@@ -61,7 +62,18 @@ mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice by
         (void)mr_unlink(w, beside, &ignored); /* only tidiness: the next try truncates it */
         return rc;
     }
-    return mr_dir_sync(w, parent_of(path, parent), err);
+    return sync ? mr_dir_sync(w, parent_of(path, parent), err) : MR_OK;
+}
+
+mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice bytes, struct mr_err *err)
+{
+    return replace(w, path, bytes, true, err);
+}
+
+mr_code mr_file_replace_unsynced(struct mr_world *w, const char *path, struct mr_slice bytes,
+                                 struct mr_err *err)
+{
+    return replace(w, path, bytes, false, err);
 }
 
 /* begun --file synced--> named --directory synced--> done */

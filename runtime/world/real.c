@@ -206,6 +206,9 @@ static const struct mr_world_ops ops = {
     .list = mr_real_list,
     .dir_sync_later = mr_real_dir_sync_later,
     .hold = mr_real_hold,
+    .work = mr_real_work,
+    .flush_later = mr_real_flush_later,
+    .files = mr_real_files,
 };
 
 struct real *mr_real_of(struct mr_world *w)

@@ -35,6 +35,8 @@ struct real {
     size_t alarms, heap_cap;
     uint64_t order;
     mr_ms tick_at; /* MR_NEVER: not set */
+
+    atomic_uint files; /* open */
 };
 
 struct real_file {
@@ -58,6 +60,9 @@ mr_code mr_real_size(struct mr_file *f, int64_t *out, struct mr_err *err);
 mr_code mr_real_sync(struct mr_file *f, struct mr_err *err);
 void mr_real_sync_later(struct mr_world *w, struct mr_file *f, mr_done_fn done, void *arg);
 void mr_real_hold(struct mr_file *f);
+void mr_real_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
+void mr_real_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);
+uint32_t mr_real_files(struct mr_world *w);
 void mr_real_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 int mr_real_fd(struct mr_file *f);
 mr_code mr_real_stat(struct mr_world *w, const char *path, struct mr_stat *out, struct mr_err *err);

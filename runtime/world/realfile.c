@@ -66,6 +66,7 @@ mr_code mr_real_open(struct mr_world *w, const char *path, int flags, struct mr_
     f->file.world = w;
     f->fd = fd;
     atomic_init(&f->owners, 1);
+    (void)atomic_fetch_add(&mr_real_of(w)->files, 1);
     memcpy(f->path, path, len + 1);
     *out = &f->file;
     return MR_OK;
@@ -79,9 +80,9 @@ void mr_real_hold(struct mr_file *file)
 void mr_real_close(struct mr_world *w, struct mr_file *file)
 {
     struct real_file *f = real_of(file);
-    (void)w;
     if (atomic_fetch_sub(&f->owners, 1) != 1)
         return;
+    (void)atomic_fetch_sub(&mr_real_of(w)->files, 1);
     (void)close(f->fd); /* whoever cares about the bytes has synced */
     mr_free(f);
 }
@@ -156,16 +157,24 @@ mr_code mr_real_sync(struct mr_file *file, struct mr_err *err)
     return sys == 0 ? MR_OK : mr_real_fail(err, sys, "sync", f->path);
 }
 
+uint32_t mr_real_files(struct mr_world *w)
+{
+    return atomic_load(&mr_real_of(w)->files);
+}
+
+enum sync_kind { SYNC_FILE, SYNC_DIR, SYNC_DISK, SYNC_WORK };
 struct sync_job {
     uv_work_t work;
-    struct mr_file *file; /* [held], or NULL: the directory */
+    enum sync_kind kind;
+    struct mr_file *file; /* [held] */
+    void (*fn)(void *arg);
     int sys;
     mr_done_fn done;
     void *arg;
     char path[];
 };
 
-static int sync_dir(const char *path)
+static int sync_dir(const char *path, bool disk)
 {
     int fd, rc;
     do
@@ -174,7 +183,7 @@ static int sync_dir(const char *path)
     if (fd < 0)
         return errno;
     do
-        rc = fsync(fd);
+        rc = disk ? syncfs(fd) : fsync(fd);
     while (rc < 0 && errno == EINTR);
     int sys = rc == 0 ? 0 : errno;
     (void)close(fd);
@@ -184,7 +193,10 @@ static int sync_dir(const char *path)
 static void sync_work(uv_work_t *work)
 {
     struct sync_job *job = work->data;
-    job->sys = job->file ? sync_fd(real_of(job->file)->fd) : sync_dir(job->path);
+    if (job->kind == SYNC_WORK)
+        job->fn(job->arg);
+    else
+        job->sys = job->file ? sync_fd(real_of(job->file)->fd) : sync_dir(job->path, job->kind == SYNC_DISK);
 }
 
 static void sync_done(uv_work_t *work, int status)
@@ -198,12 +210,15 @@ static void sync_done(uv_work_t *work, int status)
     done(arg, code_of(sys), sys);
 }
 
-static void sync_later(struct mr_world *w, struct mr_file *file, const char *path, mr_done_fn done, void *arg)
+static void sync_later(struct mr_world *w, enum sync_kind kind, struct mr_file *file, const char *path,
+                       void (*fn)(void *arg), mr_done_fn done, void *arg)
 {
     size_t len = strlen(path);
     struct sync_job *job = mr_need(sizeof *job + len + 1); /* an answer must come, so this must not fail */
     job->work.data = job;
+    job->kind = kind;
     job->file = file ? mr_file_hold(file) : NULL;
+    job->fn = fn;
     job->done = done;
     job->arg = arg;
     memcpy(job->path, path, len + 1);
@@ -212,12 +227,22 @@ static void sync_later(struct mr_world *w, struct mr_file *file, const char *pat
 
 void mr_real_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
 {
-    sync_later(w, file, "", done, arg);
+    sync_later(w, SYNC_FILE, file, "", NULL, done, arg);
 }
 
 void mr_real_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
 {
-    sync_later(w, NULL, path, done, arg);
+    sync_later(w, SYNC_DIR, NULL, path, NULL, done, arg);
+}
+
+void mr_real_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
+{
+    sync_later(w, SYNC_DISK, NULL, path, NULL, done, arg);
+}
+
+void mr_real_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg)
+{
+    sync_later(w, SYNC_WORK, NULL, "", fn, done, arg);
 }
 
 int mr_real_fd(struct mr_file *file)
@@ -269,7 +294,7 @@ mr_code mr_real_rmdir(struct mr_world *w, const char *path, struct mr_err *err)
 
 mr_code mr_real_dir_sync(struct mr_world *w, const char *path, struct mr_err *err)
 {
-    int sys = sync_dir(path);
+    int sys = sync_dir(path, false);
     (void)w;
     return sys == 0 ? MR_OK : mr_real_fail(err, sys, "sync directory", path);
 }

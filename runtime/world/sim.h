@@ -54,7 +54,7 @@ struct mr_sim_faults {
     uint64_t fail_read;  /* read: MR_IO */
     uint64_t fail_name;  /* name operation: MR_IO, did not happen */
     int64_t capacity;    /* bytes of all files; a write beyond it is cut short with MR_NOSPACE; 0: no limit */
-    mr_ms sync_ms_max;   /* mr_file_sync_later takes 1 to this many; default 10 */
+    mr_ms sync_ms_max;   /* mr_file_sync_later and mr_work take 1 to this many; default 10 */
     bool keep_all;       /* a crash keeps every unsynced write and name */
     bool lose_all;       /* a crash keeps none of them */
 };
@@ -62,6 +62,7 @@ struct mr_sim_faults *mr_sim_faults(struct mr_world *w); /* change it at any tim
 
 struct mr_sim_counts {
     uint64_t operations, writes, truncates, syncs, names, reads, bytes_written;
+    uint64_t waited; /* syncs that the node's thread waited for itself */
 };
 const struct mr_sim_counts *mr_sim_counts(const struct mr_world *w);
 

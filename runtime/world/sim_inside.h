@@ -53,6 +53,8 @@ struct node {
     struct name_change *name_changes, **name_changes_end;
     uint64_t changes;
     struct sync_job *orphans; /* syncs that ran when the node went down */
+    uint32_t files;           /* open */
+    bool working;             /* inside of what mr_work runs */
 };
 
 struct sim_file {
@@ -95,10 +97,23 @@ uint64_t mr_sim_below(struct mr_sim *s, uint64_t bound);
 void mr_sim_at(struct node *n, mr_ms at, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
 
 /* simdisk.c */
+/* Counts an operation; true when the node goes down with it. *half: whether it still took effect. */
+bool mr_sim_crashes_now(struct node *n, bool *half);
+/* The first `most` changes of the directory reach the medium; the others stay (or, when `drop`, are gone). */
+void mr_sim_flush_names(struct node *n, const char *dir, uint64_t most, bool drop);
+/* Changes of a file with a smaller number than `upto`. */
+mr_code mr_sim_sync_upto(struct node *n, struct inode *f, uint64_t upto, const char *path,
+                         struct mr_err *err);
 extern const struct mr_world_ops mr_sim_disk_ops; /* the file half */
 void mr_sim_disk_init(struct node *n);
 void mr_sim_disk_fini(struct node *n);
 void mr_sim_disk_restart(struct node *n);
+
+/* simjob.c */
 void mr_sim_disk_answer(struct node *n); /* the orphans */
+void mr_sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg);
+void mr_sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
+void mr_sim_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
+void mr_sim_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);
 
 #endif

@@ -25,7 +25,7 @@ static bool due(uint64_t *countdown)
 }
 
 /* Counts an operation; true when the node goes down with it. *half: whether it still took effect. */
-static bool crashes_now(struct node *n, bool *half)
+bool mr_sim_crashes_now(struct node *n, bool *half)
 {
     n->counts.operations++;
     mr_sim_note(n->sim, 50 + n->number, n->counts.operations);
@@ -165,7 +165,7 @@ static void change_name(struct node *n, enum name_kind kind, const char *path, c
 }
 
 /* The first `most` changes of the directory reach the medium; the others stay (or, when `drop`, are gone). */
-static void flush_names(struct node *n, const char *dir, uint64_t most, bool drop)
+void mr_sim_flush_names(struct node *n, const char *dir, uint64_t most, bool drop)
 {
     struct name_change **at = &n->name_changes;
     while (*at) {
@@ -329,7 +329,7 @@ void mr_sim_disk_restart(struct node *n)
         uint64_t most = mr_sim_below(n->sim, count + 1);
         if (n->faults.keep_all || n->faults.lose_all)
             most = n->faults.keep_all ? count : 0;
-        flush_names(n, dir, most, true);
+        mr_sim_flush_names(n, dir, most, true);
         mr_free(dir);
     }
     for (bool again = true; again;) { /* a directory that is gone takes its files along */
@@ -371,7 +371,7 @@ static mr_code sim_open(struct mr_world *w, const char *path, int flags, struct 
         n->counts.names++;
         if (due(&n->faults.fail_name))
             return refuse(err, MR_IO, EIO, "make", path);
-        bool crash = crashes_now(n, &half);
+        bool crash = mr_sim_crashes_now(n, &half);
         if (half) {
             if (n->inode_count % 256 == 255)
                 sweep(n);
@@ -385,7 +385,7 @@ static mr_code sim_open(struct mr_world *w, const char *path, int flags, struct 
     } else if ((flags & MR_FILE_TRUNC) && f->size > 0) {
         bool half = true;
         n->counts.truncates++;
-        bool crash = crashes_now(n, &half);
+        bool crash = mr_sim_crashes_now(n, &half);
         if (half) {
             add_change(n, f, NULL, 0, 0);
             f->size = 0;
@@ -403,6 +403,7 @@ static mr_code sim_open(struct mr_world *w, const char *path, int flags, struct 
     file->writable = (flags & MR_FILE_WRITE) != 0;
     memcpy(file->path, path, len + 1);
     f->opened++;
+    n->files++;
     file->owners = 1;
     *out = &file->file;
     return MR_OK;
@@ -411,9 +412,9 @@ static mr_code sim_open(struct mr_world *w, const char *path, int flags, struct 
 static void sim_close(struct mr_world *w, struct mr_file *file)
 {
     struct sim_file *f = (struct sim_file *)file;
-    (void)w;
     if (--f->owners)
         return;
+    mr_sim_node_of(w)->files--;
     f->inode->opened--;
     mr_free(f);
 }
@@ -462,7 +463,7 @@ static mr_code sim_pwrite(struct mr_file *file, const void *from, size_t len, in
     if (len == 0)
         return MR_OK;
     n->counts.writes++;
-    bool crash = crashes_now(n, &half), fail = due(&n->faults.fail_write);
+    bool crash = mr_sim_crashes_now(n, &half), fail = due(&n->faults.fail_write);
     size_t room = room_for(n, f->inode, at, len), take = room;
     if (fail)
         take = (size_t)mr_sim_below(n->sim, room + 1);
@@ -487,7 +488,7 @@ static mr_code sim_truncate(struct mr_file *file, int64_t size, struct mr_err *e
     if (n->down)
         return refuse(err, MR_IO, EIO, "truncate", f->path);
     n->counts.truncates++;
-    bool crash = crashes_now(n, &half);
+    bool crash = mr_sim_crashes_now(n, &half);
     if (half) {
         resize(&f->inode->bytes, &f->inode->size, &f->inode->cap, (size_t)size);
         add_change(n, f->inode, NULL, 0, size);
@@ -508,7 +509,7 @@ static mr_code sim_size(struct mr_file *file, int64_t *out, struct mr_err *err)
 }
 
 /* MR_OK: the changes before `upto` are on the medium. */
-static mr_code sync_upto(struct node *n, struct inode *f, uint64_t upto, const char *path, struct mr_err *err)
+mr_code mr_sim_sync_upto(struct node *n, struct inode *f, uint64_t upto, const char *path, struct mr_err *err)
 {
     if (due(&n->faults.fail_sync)) { /* W4: any part of it may have come through first */
         uint64_t first = f->changes ? f->changes->number : upto;
@@ -529,117 +530,18 @@ static mr_code sim_sync(struct mr_file *file, struct mr_err *err)
     if (n->down)
         return refuse(err, MR_IO, EIO, "sync", f->path);
     n->counts.syncs++;
-    bool crash = crashes_now(n, &half);
-    mr_code rc = half ? sync_upto(n, f->inode, n->changes, f->path, err) : MR_OK;
+    n->counts.waited += !n->working;
+    bool crash = mr_sim_crashes_now(n, &half);
+    mr_code rc = half ? mr_sim_sync_upto(n, f->inode, n->changes, f->path, err) : MR_OK;
     if (!crash)
         return rc;
     mr_sim_crash(file->world);
     return refuse(err, MR_IO, EIO, "sync", f->path);
 }
 
-struct sync_job {
-    struct sync_job *next;
-    struct node *node;
-    struct inode *inode; /* counted in opened: the file may be closed meanwhile. NULL: the directory */
-    uint64_t upto;       /* changes with a smaller number */
-    mr_done_fn done;
-    void *arg;
-    char path[];
-};
-
-static uint64_t names_before(const struct sync_job *job)
+static uint32_t sim_files(struct mr_world *w)
 {
-    uint64_t count = 0;
-    for (struct name_change *c = job->node->name_changes; c; c = c->next)
-        count += c->number < job->upto && strcmp(c->dir, job->path) == 0;
-    return count;
-}
-
-static void answer(struct sync_job *job, mr_code rc, int sys)
-{
-    mr_done_fn done = job->done;
-    void *arg = job->arg;
-    if (job->inode)
-        job->inode->opened--;
-    mr_free(job);
-    done(arg, rc, sys);
-}
-
-static void finish_sync(void *arg)
-{
-    struct sync_job *job = arg;
-    mr_code rc = MR_OK;
-    if (job->inode)
-        rc = sync_upto(job->node, job->inode, job->upto, "file", NULL);
-    else
-        flush_names(job->node, job->path, names_before(job), false); /* W1 */
-    answer(job, rc, rc ? EIO : 0);
-}
-
-static void orphan_sync(void *arg)
-{
-    struct sync_job *job = arg, **at = &job->node->orphans;
-    while (*at)
-        at = &(*at)->next;
-    *at = job;
-}
-
-void mr_sim_disk_answer(struct node *n)
-{
-    while (n->orphans) {
-        struct sync_job *job = n->orphans;
-        n->orphans = job->next;
-        answer(job, MR_CANCELLED, 0);
-    }
-}
-
-static void start_sync(struct node *n, struct sync_job *job)
-{
-    bool half = true;
-    if (n->down) {
-        orphan_sync(job);
-        return;
-    }
-    if (crashes_now(n, &half)) {
-        if (half && job->inode)
-            (void)sync_upto(n, job->inode, job->upto, "file", NULL);
-        else if (half)
-            flush_names(n, job->path, names_before(job), false);
-        orphan_sync(job);
-        mr_sim_crash(&n->world);
-        return;
-    }
-    mr_ms most = n->faults.sync_ms_max > 0 ? n->faults.sync_ms_max : 1;
-    mr_sim_at(n, mr_sim_now(n->sim) + 1 + (mr_ms)mr_sim_below(n->sim, (uint64_t)most), finish_sync,
-              orphan_sync, job);
-}
-
-static void sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg)
-{
-    struct node *n = mr_sim_node_of(w);
-    struct sync_job *job = sim_need(sizeof *job + 1);
-    job->node = n;
-    job->inode = ((struct sim_file *)file)->inode;
-    job->inode->opened++;
-    job->upto = n->changes;
-    job->done = done;
-    job->arg = arg;
-    n->counts.syncs++;
-    start_sync(n, job);
-}
-
-static void sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
-{
-    struct node *n = mr_sim_node_of(w);
-    size_t len = strlen(path);
-    struct sync_job *job = sim_need(sizeof *job + len + 1);
-    job->node = n;
-    job->upto = n->changes;
-    job->done = done;
-    job->arg = arg;
-    memcpy(job->path, path, len + 1);
-    n->counts.names++;
-    start_sync(n, job);
+    return mr_sim_node_of(w)->files;
 }
 
 static void sim_hold(struct mr_file *file)
@@ -680,7 +582,7 @@ static mr_code begin_name(struct node *n, const char *doing, const char *path, b
     n->counts.names++;
     if (due(&n->faults.fail_name))
         return refuse(err, MR_IO, EIO, doing, path);
-    *crash = crashes_now(n, go);
+    *crash = mr_sim_crashes_now(n, go);
     return MR_OK;
 }
 
@@ -721,7 +623,7 @@ static mr_code sim_rename(struct mr_world *w, const char *from, const char *to, 
                     (void)snprintf(old, sizeof old, "%.*s", MR_SLICE_ARG(path));
                     (void)snprintf(moved, sizeof moved, "%s%s", to, old + len);
                     change_name(n, NAME_MOVE, old, moved, value);
-                    flush_names(n, from, UINT64_MAX, false);
+                    mr_sim_flush_names(n, from, UINT64_MAX, false);
                     again = true;
                 }
         }
@@ -827,8 +729,9 @@ static mr_code sim_dir_sync(struct mr_world *w, const char *path, struct mr_err 
     mr_code rc = begin_name(n, "sync directory", path, &go, &crash, err);
     if (rc)
         return rc;
+    n->counts.waited += !n->working;
     if (go)
-        flush_names(n, path, UINT64_MAX, false); /* W1 */
+        mr_sim_flush_names(n, path, UINT64_MAX, false); /* W1 */
     return end_name(n, "sync directory", path, crash, err);
 }
 
@@ -840,7 +743,7 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .truncate = sim_truncate,
     .size = sim_size,
     .sync = sim_sync,
-    .sync_later = sim_sync_later,
+    .sync_later = mr_sim_sync_later,
     .fd = sim_fd,
     .stat = sim_stat,
     .rename = sim_rename,
@@ -849,8 +752,11 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .rmdir = sim_rmdir,
     .dir_sync = sim_dir_sync,
     .list = sim_list,
-    .dir_sync_later = sim_dir_sync_later,
+    .dir_sync_later = mr_sim_dir_sync_later,
     .hold = sim_hold,
+    .work = mr_sim_work,
+    .flush_later = mr_sim_flush_later,
+    .files = sim_files,
 };
 
 bool mr_sim_flip(struct mr_world *w, const char *path, int64_t at, int bit)

@@ -60,6 +60,9 @@ struct mr_world_ops {
                     void *arg, struct mr_err *err);
     void (*dir_sync_later)(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
     void (*hold)(struct mr_file *f);
+    void (*work)(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);
+    void (*flush_later)(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
+    uint32_t (*files)(struct mr_world *w);
 };
 
 struct mr_world { /* first member of each maker's own struct */
@@ -190,10 +193,35 @@ static inline mr_code mr_dir_list(struct mr_world *w, const char *path,
     return w->ops->list(w, path, each, arg, err);
 }
 
+/* Everything that was written on the disk that holds `path`, bytes and names, in a worker: for many files at
+ * once, where one sync each would take longer. Covers what was written before the call. */
+static inline void mr_disk_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
+{
+    w->ops->flush_later(w, path, done, arg);
+}
+/* Runs fn(arg) in a worker, then done(arg, MR_OK, 0) as an event. fn may use files and names of this world and
+ * wait for them, but none of what comes back as an event, no timers and no posts; nobody else touches what it
+ * works on meanwhile. done comes in any case, also with MR_CANCELLED when the world went down: fn was then cut
+ * short, or did not run at all. Workers are few, and syncs need them too: who asks for long work bounds how
+ * much of it is asked for at a time. */
+static inline void mr_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg)
+{
+    w->ops->work(w, fn, done, arg);
+}
+/* How many files are open in this world, held ones counted once. Cost: a load. */
+static inline uint32_t mr_files_open(struct mr_world *w)
+{
+    return w->ops->files(w);
+}
+
 /* file.c, in terms of the above: whole small files. write: made beside, synced, renamed, directory synced. */
 mr_code mr_file_slurp(struct mr_world *w, const char *path, size_t max, struct mr_arena *a,
                       struct mr_slice *out, struct mr_err *err);
 mr_code mr_file_replace(struct mr_world *w, const char *path, struct mr_slice bytes, struct mr_err *err);
+/* The same, and nothing is synced: a loss of power may leave the old file, the new one, none, or rubbish. For
+ * what carries a checksum and can be made anew. */
+mr_code mr_file_replace_unsynced(struct mr_world *w, const char *path, struct mr_slice bytes,
+                                 struct mr_err *err);
 /* The same without waiting: the syncs happen in a worker. bytes [borrow] for the call; done(arg, rc, errno)
  * comes as an event, also for what fails at once. One at a time for a path, and no mr_file_replace of it
  * meanwhile. The answer is good for mr_file_replace_forget, until done. */

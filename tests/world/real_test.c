@@ -460,6 +460,48 @@ static void a_taken_port_and_a_bad_host_are_refused(void **state)
     disconnect_pair();
 }
 
+struct job {
+    pthread_t ran_on;
+    int runs, answers;
+};
+
+static void do_job(void *arg)
+{
+    struct job *job = arg;
+    job->ran_on = pthread_self();
+    job->runs++;
+}
+
+static void job_done(void *arg, mr_code rc, int sys)
+{
+    struct job *job = arg;
+    assert_int_equal(rc, MR_OK);
+    assert_int_equal(sys, 0);
+    if (++job->answers == 2)
+        mr_real_stop(w);
+}
+
+static void work_runs_on_another_thread_and_comes_back(void **state)
+{
+    struct job job = {0};
+    struct mr_file *f = NULL;
+    (void)state;
+    uint32_t before = mr_files_open(w);
+    mr_work(w, do_job, job_done, &job);
+    mr_disk_flush_later(w, ".", job_done, &job);
+    assert_int_equal(job.answers, 0);
+    mr_real_run(w);
+    assert_true(job.runs == 1 && job.answers == 2);
+    assert_false(pthread_equal(job.ran_on, pthread_self()));
+    assert_int_equal(mr_file_open(w, "/dev/null", MR_FILE_READ, &f, &err), MR_OK);
+    assert_int_equal(mr_files_open(w), before + 1);
+    assert_ptr_equal(mr_file_hold(f), f);
+    mr_file_close(f);
+    assert_int_equal(mr_files_open(w), before + 1);
+    mr_file_close(f);
+    assert_int_equal(mr_files_open(w), before);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -471,6 +513,7 @@ int main(void)
         T(what_was_posted_before_a_stop_is_run),
         T(signals_and_watched_descriptors_wake_the_loop),
         T(files_hold_what_was_written),
+        T(work_runs_on_another_thread_and_comes_back),
         T(bytes_come_back_from_an_echo),
         T(a_large_send_of_bytes_and_file_waits_for_the_reader),
         T(a_paused_reader_gets_nothing_until_it_resumes),

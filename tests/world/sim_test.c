@@ -230,6 +230,88 @@ static void a_seed_replays_bit_for_bit(void **state)
     }
 }
 
+struct worker {
+    struct mr_world *w;
+    int runs, answers;
+    mr_code rc;
+};
+
+static void write_in_worker(void *arg)
+{
+    struct worker *k = arg;
+    struct mr_file *f = make(k->w, "made");
+    k->runs++;
+    k->rc = mr_file_write(f, "bytes", 5, 0, &err);
+    if (!k->rc)
+        k->rc = mr_file_sync(f, &err);
+    mr_file_close(f);
+}
+
+static void worked(void *arg, mr_code rc, int sys)
+{
+    struct worker *k = arg;
+    (void)sys;
+    k->answers++;
+    k->rc = k->rc ? k->rc : rc;
+}
+
+static void work_is_an_event_that_nobody_waits_for(void **state)
+{
+    struct mr_sim *s = mr_sim_new(1);
+    struct worker k = {.w = mr_sim_node(s, 0)};
+    (void)state;
+    mr_work(k.w, write_in_worker, worked, &k);
+    assert_int_equal(k.runs + k.answers, 0);
+    assert_true(mr_sim_settle(s, 100));
+    assert_true(k.runs == 1 && k.answers == 1 && k.rc == MR_OK);
+    assert_int_equal(mr_sim_counts(k.w)->syncs, 1);
+    assert_int_equal(mr_sim_counts(k.w)->waited, 0);
+    assert_int_equal(mr_files_open(k.w), 0);
+    k = (struct worker){.w = k.w};
+    mr_work(k.w, write_in_worker, worked, &k);
+    mr_sim_crash(k.w);
+    assert_true(mr_sim_settle(s, 100));
+    assert_int_equal(k.runs + k.answers, 0);
+    mr_sim_restart(k.w);
+    assert_true(k.runs == 0 && k.answers == 1 && k.rc == MR_CANCELLED);
+    mr_sim_free(s);
+}
+
+static void a_flush_keeps_all_that_was_written_before_it(void **state)
+{
+    (void)state;
+    for (uint64_t seed = mr_seed_start(); seed < mr_seed_end(50); seed++) {
+        struct mr_sim *s = mr_sim_new(seed);
+        struct worker k = {.w = mr_sim_node(s, 0)};
+        struct mr_file *f[3];
+        char path[16], back[600];
+        size_t got;
+        assert_int_equal(mr_mkdir(k.w, "d", &err), MR_OK);
+        for (int i = 0; i < 3; i++) {
+            (void)snprintf(path, sizeof path, i ? "d/%d" : "%d", i);
+            f[i] = make(k.w, path);
+            memset(back, 'a' + i, sizeof back);
+            assert_int_equal(mr_file_write(f[i], back, sizeof back, 0, &err), MR_OK);
+        }
+        mr_disk_flush_later(k.w, "d", worked, &k);
+        assert_int_equal(k.answers, 0);
+        assert_true(mr_sim_settle(s, 100));
+        assert_true(k.answers == 1 && k.rc == MR_OK);
+        for (int i = 0; i < 3; i++)
+            mr_file_close(f[i]);
+        power_cycle(k.w);
+        for (int i = 0; i < 3; i++) {
+            (void)snprintf(path, sizeof path, i ? "d/%d" : "%d", i);
+            assert_int_equal(mr_file_open(k.w, path, MR_FILE_READ, &f[i], &err), MR_OK);
+            assert_int_equal(mr_file_read(f[i], back, sizeof back, 0, &got, &err), MR_OK);
+            assert_int_equal(got, sizeof back);
+            assert_int_equal(back[599], 'a' + i);
+            mr_file_close(f[i]);
+        }
+        mr_sim_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +321,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_takes_a_part_and_heals),
         cmocka_unit_test(a_kill_loses_nothing_written),
         cmocka_unit_test(a_seed_replays_bit_for_bit),
+        cmocka_unit_test(work_is_an_event_that_nobody_waits_for),
+        cmocka_unit_test(a_flush_keeps_all_that_was_written_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
