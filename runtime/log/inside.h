@@ -109,6 +109,7 @@ struct mr_log {
     int64_t start, end, synced, bytes;
     uint64_t clock; /* for segment.used */
     bool broken, names_dirty, recovered;
+    bool fresh;   /* new: the name of its directory and its first recovery point are not durable either */
     bool marked;  /* there is a clean marker */
     bool lingers; /* it may come back with a crash: its removal is not known to be durable */
     mr_code broken_why;
@@ -129,6 +130,7 @@ struct mr_log {
     struct waiter *waiter; /* a ring */
     size_t waiters, first_waiter, waiter_cap;
     bool syncing;
+    bool begins; /* the running round also makes the first recovery point durable, where the log began */
     uint32_t outstanding;
     mr_code sync_rc;
     int sync_sys;
@@ -289,6 +291,8 @@ mr_code swap_names(struct mr_log *log, int64_t base, struct mr_err *err);
 mr_code swap_unlink(struct mr_log *log, int64_t base, bool with_log, struct mr_err *err);
 
 /* sync.c */
+/* The directory that the log's directory lies in. */
+void log_parent(const struct mr_log *log, char *out, size_t cap);
 struct mr_log *give_back(struct token *t); /* NULL: the log is closed */
 void sync_close(struct mr_log *log);
 void log_break(struct mr_log *log, mr_code why);

@@ -92,8 +92,13 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
     log->durable.segment = -1;
     mr_log_configure(log, config);
     mr_code rc = mr_stat_path(w, dir, &st, err);
-    if (rc == MR_NOTFOUND)
-        rc = mr_mkdir_all(w, dir, err);
+    if (rc == MR_NOTFOUND) {
+        char parent[4096];
+        log_parent(log, parent, sizeof parent);
+        if (!(rc = mr_mkdir_all(w, parent, err)))
+            rc = mr_mkdir(w, dir, err);
+        log->fresh = !rc;
+    }
     if (!rc)
         rc = recover(log, err);
     if (rc && !log->recovered) {
@@ -106,6 +111,36 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
     mr_assert(log->start <= log->synced && log->synced <= log->end);
     *out = log;
     return rc;
+}
+
+bool mr_log_settled(const struct mr_log *log)
+{
+    bool unused = log->count == 0 && log->durable.segment < 0; /* nothing to lose */
+    return !log->broken && !log->syncing && log->synced == log->end && (!log->names_dirty || unused);
+}
+
+bool mr_log_rest(struct mr_log *log)
+{
+    struct segment *active = active_of(log);
+    if (!mr_log_settled(log) || log->compact || log->waiters)
+        return false;
+    for (size_t i = 0; i < log->count; i++)
+        if (log->seg[i].dirty)
+            return false;
+    if (active && log->indexer && !active->suspect) {
+        segment_flush_index(log, active, log->indexer);
+        active->max_ts = log->indexer->max_ts;
+    }
+    for (size_t i = 0; i < log->count; i++)
+        segment_close(&log->seg[i]);
+    mr_file_close(log->slots);
+    log->slots = NULL;
+    mr_free(log->indexer);
+    log->indexer = NULL;
+    mr_free(log->waiter);
+    log->waiter = NULL;
+    log->waiter_cap = log->first_waiter = 0;
+    return true;
 }
 
 static void sweep(struct mr_log *log, bool all);

@@ -59,6 +59,11 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
                     struct mr_log **out, struct mr_err *err);
 /* Writes the clean marker when everything is synced. Waiting mr_log_sync calls get MR_CANCELLED. */
 void mr_log_close(struct mr_log *log);
+/* Everything is on the disk, and nothing is on its way there: closing waits for nothing. */
+bool mr_log_settled(const struct mr_log *log);
+/* Closes all of its files and gives back what only writing needs: both come back with the next call that
+ * needs them. For a log that nobody has used for a while. false: not settled, or compacting; nothing changed. */
+bool mr_log_rest(struct mr_log *log);
 void mr_log_configure(struct mr_log *log, const struct mr_log_config *config); /* takes effect at once */
 
 /* Appends whole batches, checked by the caller (CRC, magic); patches base offsets and leader epoch in place.

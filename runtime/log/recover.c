@@ -183,7 +183,8 @@ mr_code marker_write(struct mr_log *log, struct mr_err *err)
                log->damages * sizeof(struct damage));
     put32(bytes, mr_crc32c(0, bytes + 4, len - 4));
     log_path(log, "clean", path, sizeof path);
-    mr_code rc = mr_file_replace(log->world, path, (struct mr_slice){bytes, len}, err);
+    /* Not synced: all that it speaks of is, and who does not find it whole recovers. */
+    mr_code rc = mr_file_replace_unsynced(log->world, path, (struct mr_slice){bytes, len}, err);
     mr_free(bytes);
     log->marked = !rc;
     log->lingers = true;
@@ -605,18 +606,20 @@ mr_code recover(struct mr_log *log, struct mr_err *err)
         log->known = q;
         log->durable_start = log->start;
         log->recovered = true;
+        log->fresh = log->names_dirty = log->durable.segment < 0; /* closed before its first round */
         return MR_OK;
     }
     if ((rc = swap_tidy(log, err)) || (rc = slots_open(log, &p, &known, err)) ||
         (rc = list_segments(log, err)))
         return rc;
-    bool fresh = !known;
     log->durable_start = log->start;
     log->durable = known ? p : (struct point){0, -1, 0};
     if (q.segment >= 0 && (!known || q.offset > p.offset)) { /* a marker that speaks of more than is there */
         p = q;
         known = true;
     }
+    bool fresh = !known || (p.offset == 0 && p.at == 0); /* no round has ended: its names may be lost */
+    bool empty = fresh && !log->count;
     if (log->marked && (rc = marker_drop(log, err)))
         return rc;
     uint32_t damages = log->damages;
@@ -634,15 +637,25 @@ mr_code recover(struct mr_log *log, struct mr_err *err)
             log->seg[i].dirty = false;
     if (!rc && damaged && (!log->count || log->damage[log->damages - 1].to == log->end))
         rc = segment_add(log, log->end, mr_wall(log->world), err);
-    if (!rc && (changed || fresh || log->names_dirty))
+    if (!rc && !empty && (changed || fresh || log->names_dirty))
         rc = mr_dir_sync(log->world, log->dir, err);
+    if (!rc && !empty && fresh) {
+        char parent[4096];
+        log_parent(log, parent, sizeof parent);
+        rc = mr_dir_sync(log->world, parent, err);
+    }
     if (rc)
         return rc;
-    log->names_dirty = false;
+    log->names_dirty = log->fresh = empty; /* waits for no disk: its first round makes its names durable */
     struct segment *active = active_of(log);
     struct point now = {log->end, active ? active->base : log->end, active ? active->size : 0};
-    if (changed || fresh || damaged || now.offset != log->durable.offset)
+    if (!empty && (changed || fresh || damaged || now.offset != log->durable.offset))
         rc = slots_sync(log, now, err); /* V3 */
+    if (empty) { /* takes the room that rounds must not find missing; counts as nothing */
+        log->durable.segment = -1;
+        if (!(rc = slot_write(log, now, err)))
+            rc = slot_write(log, now, err);
+    }
     for (size_t i = 0; i < log->count; i++)
         log->bytes += log->seg[i].size;
     log->synced = log->end;

@@ -120,6 +120,9 @@ static void data_done(void *arg, mr_code rc, int sys)
     }
     if (--log->outstanding)
         return;
+    if (log->begins && !log->sync_rc)
+        log->durable = log->known;
+    log->begins = false;
     if (log->sync_rc)
         fail_round(log);
     else if (log->durable.segment != log->target.segment)
@@ -128,12 +131,20 @@ static void data_done(void *arg, mr_code rc, int sys)
         finish_round(log);
 }
 
+void log_parent(const struct mr_log *log, char *out, size_t cap)
+{
+    const char *slash = strrchr(log->dir, '/');
+    size_t len = slash == log->dir ? 1 : slash ? (size_t)(slash - log->dir) : 0;
+    (void)snprintf(out, cap, "%.*s", len ? (int)len : 1, len ? log->dir : ".");
+}
+
 static void begin_round(struct mr_log *log)
 {
     struct segment *active = active_of(log);
     struct mr_file *files[64];
+    char parent[4096];
     uint32_t count = 0;
-    bool names = log->names_dirty;
+    bool names = log->names_dirty, fresh = log->fresh, slots = fresh && log->slots;
     mr_assert(!log->syncing && !log->broken);
     log->sync_rc = MR_OK;
     log->sync_sys = 0;
@@ -150,9 +161,10 @@ static void begin_round(struct mr_log *log)
         s->dirty = false; /* a failure ends the log, so it is never needed again */
         files[count++] = s->log;
     }
-    log->names_dirty = false;
+    log->names_dirty = log->fresh = false;
     log->syncing = true;
-    log->outstanding = count + names;
+    log->begins = slots;
+    log->outstanding = count + names + fresh + slots;
     if (log->outstanding == 0) { /* all is durable already, waiters included */
         log->syncing = false;
         mr_assert(log->synced == log->end);
@@ -165,6 +177,12 @@ static void begin_round(struct mr_log *log)
         mr_file_sync_later(files[i], data_done, t);
     if (names)
         mr_dir_sync_later(log->world, log->dir, data_done, t);
+    if (fresh) {
+        log_parent(log, parent, sizeof parent);
+        mr_dir_sync_later(log->world, parent, data_done, t);
+    }
+    if (slots) /* they say where the log began, as written when it was opened */
+        mr_file_sync_later(log->slots, data_done, t);
 }
 
 static void on_soon(void *arg)
@@ -205,8 +223,11 @@ void mr_log_sync(struct mr_log *log, mr_done_fn done, void *arg)
 void sync_close(struct mr_log *log)
 {
     struct mr_err err;
+    char parent[4096];
     mr_timer_stop(log->world, &log->soon);
-    if (log->syncing) { /* whether it succeeds will not be seen: the next life recovers */
+    if (mr_log_settled(log)) {
+        ;                      /* nothing to do, or nothing that is worth it */
+    } else if (log->syncing) { /* whether it succeeds will not be seen: the next life recovers */
         log_break(log, MR_CANCELLED);
     } else if (!log->broken && (log->synced < log->end || log->names_dirty)) {
         mr_code rc = MR_OK;
@@ -215,6 +236,9 @@ void sync_close(struct mr_log *log)
                 rc = mr_file_sync(log->seg[i].log, &err);
         if (!rc)
             rc = mr_dir_sync(log->world, log->dir, &err);
+        log_parent(log, parent, sizeof parent);
+        if (!rc && log->fresh)
+            rc = mr_dir_sync(log->world, parent, &err);
         struct segment *active = active_of(log);
         log->target = (struct point){log->end, active ? active->base : log->end, active ? active->size : 0};
         if (!rc && log->durable.segment != log->target.segment && !(rc = slot_write(log, log->target, &err)))

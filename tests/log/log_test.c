@@ -543,6 +543,60 @@ static void opening_tells_when_there_is_no_memory(void **state)
     assert_int_equal(read_all(b, 0), 20);
 }
 
+static void a_log_is_made_written_and_closed_without_waiting_for_the_disk(void **state)
+{
+    struct bench *b = *state;
+    uint64_t before = mr_sim_counts(b->w)->waited;
+    struct mr_log *log = NULL;
+    assert_int_equal(mr_log_open(b->w, "data/t-1", &b->config, &log, &err), MR_OK);
+    mr_log_close(log); /* never written */
+    append(b, 3, 100);
+    sync_all(b);
+    for (int i = 0; i < 4; i++) { /* the last segment is another one */
+        append(b, 5, 300);
+        sync_all(b);
+    }
+    assert_true(mr_log_settled(b->log));
+    reopen(b);
+    assert_int_equal(mr_sim_counts(b->w)->waited, before);
+    mr_sim_faults(b->w)->lose_all = true; /* the marker too, which nobody synced */
+    mr_log_close(b->log);
+    mr_sim_crash(b->w);
+    mr_sim_restart(b->w);
+    assert_int_equal(mr_log_open(b->w, "data/t-0", &b->config, &b->log, &err), MR_OK);
+    assert_int_equal(mr_log_end(b->log).v, 23);
+    assert_int_equal(read_all(b, 0), 23);
+}
+
+static void a_log_at_rest_has_no_file_open_and_goes_on_where_it_was(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 12; i++)
+        append(b, 3, 300);
+    assert_false(mr_log_rest(b->log)); /* not synced */
+    sync_all(b);
+    assert_int_equal(read_all(b, 0), 36);
+    assert_true(mr_files_open(b->w) > 3);
+    assert_true(mr_log_rest(b->log));
+    assert_int_equal(mr_files_open(b->w), 0);
+    assert_int_equal(read_all(b, 0), 36);
+    assert_true(mr_log_rest(b->log));
+    assert_int_equal(append(b, 2, 100), 36);
+    sync_all(b);
+    assert_true(mr_log_rest(b->log));
+    mr_offset offset;
+    int64_t ts;
+    assert_int_equal(mr_log_find_time(b->log, 1000 + 36, &offset, &ts, &err), MR_OK);
+    assert_int_equal(offset.v, 36);
+    reopen(b);
+    assert_int_equal(read_all(b, 0), 38);
+    mr_sim_kill(b->w);
+    mr_log_close(b->log);
+    mr_sim_restart(b->w);
+    assert_int_equal(mr_log_open(b->w, "data/t-0", &b->config, &b->log, &err), MR_OK);
+    assert_int_equal(read_all(b, 0), 38);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -570,6 +624,8 @@ int main(void)
         T(an_old_segment_is_rolled_by_time),
         T(removing_leaves_nothing),
         T(opening_tells_when_there_is_no_memory),
+        T(a_log_is_made_written_and_closed_without_waiting_for_the_disk),
+        T(a_log_at_rest_has_no_file_open_and_goes_on_where_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
