@@ -590,16 +590,21 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
 {
     struct mr_partition *p = mr_alloc(sizeof *p);
     struct mr_err story = {0};
-    if (p)
-        p->ticket = mr_alloc(sizeof *p->ticket);
-    if (!p || !p->ticket) {
-        mr_free(p);
-        return mr_fail(err, MR_MEMORY, "no memory for partition '%s'", dir);
-    }
-    if (strlen(dir) >= sizeof p->dir - 16) {
-        mr_free(p->ticket);
+    if (strlen(dir) >= MR_PARTITION_PATH_BYTES - 16) {
         mr_free(p);
         return mr_fail(err, MR_LIMIT, "path '%s' is too long", dir);
+    }
+    if (p) {
+        p->ticket = mr_alloc(sizeof *p->ticket);
+        p->dir = mr_strndup(dir, strlen(dir));
+    }
+    if (!p || !p->ticket || !p->dir) {
+        if (p) {
+            mr_free(p->ticket);
+            mr_free(p->dir);
+        }
+        mr_free(p);
+        return mr_fail(err, MR_MEMORY, "no memory for partition '%s'", dir);
     }
     p->ticket->p = p;
     p->world = w;
@@ -607,7 +612,6 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     p->snapshot_at = -1;
     p->waiting_end = &p->waiting;
     p->parked_end = &p->parked;
-    (void)snprintf(p->dir, sizeof p->dir, "%s", dir);
     mr_producers_init(&p->producers);
 
     struct mr_log_config log = log_config(config);
@@ -637,13 +641,19 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
         *err = story;
     tables_fini(p);
     mr_free(p->ticket);
+    mr_free(p->dir);
     mr_free(p);
     return rc;
 }
 
+bool mr_partition_flushed(const struct mr_partition *p)
+{
+    return p->broken || mr_log_settled(p->log);
+}
+
 bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg)
 {
-    if (p->broken || mr_log_synced(p->log).v >= mr_log_end(p->log).v)
+    if (mr_partition_flushed(p))
         return false;
     mr_log_sync(p->log, done, arg);
     return true;
@@ -674,6 +684,7 @@ void mr_partition_close(struct mr_partition *p)
         (void)mr_partition_snapshot_save(p, NULL); /* without it the next start scans: slower, not wrong */
     mr_log_close(p->log);
     tables_fini(p);
+    mr_free(p->dir);
     mr_free(p);
 }
 
@@ -687,6 +698,7 @@ mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err)
         rc = MR_OK;
     mr_code removed = mr_log_remove(p->log, err);
     tables_fini(p);
+    mr_free(p->dir);
     mr_free(p);
     return removed ? removed : rc;
 }

@@ -82,6 +82,7 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
 /* done once all that is appended is on the disk, also of topics that wait for none. false: it is already, or
  * never will be (a sync failed); done is not called. */
 bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg);
+bool mr_partition_flushed(const struct mr_partition *p); /* there is nothing to flush, or never will be */
 /* Answers whoever waits with MR_CANCELLED, wakes the parked, closes the log: clean when it was flushed. */
 void mr_partition_close(struct mr_partition *p);
 /* The same, and deletes everything. */

@@ -34,7 +34,7 @@ struct mr_partition {
     struct mr_timer flush; /* not durable: flush_ms after an append */
     bool flush_armed, compacting;
     mr_code broken; /* MR_OK, or why a sync failed: no more writes (L4 of the log) */
-    char dir[MR_PARTITION_PATH_BYTES];
+    char *dir;
 };
 
 /* One batch is in the log: what must be known of it. `marker` NULL: data. false: no memory. */

@@ -83,7 +83,7 @@ mr_code mr_partition_snapshot_save(struct mr_partition *p, struct mr_err *err)
     if (at == p->snapshot_at || mr_log_synced(p->log).v < at || !mr_partition_snapshot_path(p, path))
         return MR_OK;
     mr_code rc = mr_txn_log_save(&p->txns, &bytes) && mr_producers_save(&p->producers, at, &bytes)
-                     ? mr_file_replace(p->world, path, (struct mr_slice){bytes.p, bytes.len}, err)
+                     ? mr_file_replace_unsynced(p->world, path, (struct mr_slice){bytes.p, bytes.len}, err)
                      : mr_fail(err, MR_MEMORY, "no memory for the producer snapshot '%s'", path);
     if (rc == MR_OK)
         p->snapshot_at = at;

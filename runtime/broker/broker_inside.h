@@ -1,0 +1,77 @@
+/* broker_inside.h - what the files of the broker's core share; for broker.c, catalogue.c, change.c and place.c.
+ *
+ * broker.c     opening and closing it all, the tick, producer ids
+ * catalogue.c  the table of topics, in memory and as files
+ * change.c     topics are made, changed and deleted
+ * place.c      partitions: opened when used, laid to rest when not, compacted by turns
+ */
+#ifndef MR_BROKER_BROKER_INSIDE_H
+#define MR_BROKER_BROKER_INSIDE_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "broker/broker.h"
+
+enum {
+    MR_BROKER_PATH_BYTES = 4096,
+    MR_BROKER_TOPICS_MAX = 100000,
+};
+
+struct topic {
+    struct mr_topic pub;                        /* first */
+    uint64_t given;                             /* settings, by row */
+    const struct mr_partition_config *defaults; /* of the broker */
+    bool deleted;
+    struct mr_partition **open; /* [partitions], NULL: not opened */
+};
+
+struct mr_broker {
+    struct mr_world *world;
+    struct mr_broker_config config;
+    struct topic **topics; /* sorted by name */
+    size_t count, room;
+    struct mr_map by_name, by_id;
+    int64_t partitions; /* of all topics */
+    int64_t producer_next, producer_block_end;
+    struct mr_node_book *book;           /* settings of the node */
+    struct mr_partition_config defaults; /* of topics that say nothing: as the book says */
+    struct mr_timer tick;
+    struct mr_timer slice; /* of compaction; runs while there is some */
+    bool compacting;
+    int64_t next_compact; /* the partition that is asked next, counted over all topics */
+    uint32_t flushing;    /* partitions, and the walk over them */
+    void (*flushed)(void *arg);
+    void *flushed_arg;
+    struct mr_broker_ticket *disk_flush; /* on its way */
+    bool closing;                        /* who is woken by a closing partition must not open it again */
+    char dir[MR_BROKER_PATH_BYTES / 2];
+};
+
+void mr_broker_tell(const struct mr_broker *b, enum mr_level level, const char *text);
+
+/* --- catalogue.c */
+static inline struct mr_slice mr_topic_id_key(const uint8_t id[16])
+{
+    return (struct mr_slice){(const char *)id, 16};
+}
+struct topic *mr_topic_new(const struct mr_broker *b, struct mr_slice name, int32_t partitions);
+void mr_topic_free(struct topic *t);                         /* NULL is fine; its partitions are closed */
+bool mr_catalogue_add(struct mr_broker *b, struct topic *t); /* false: no memory */
+void mr_catalogue_remove(struct mr_broker *b, struct topic *t);
+void mr_topic_path(const struct mr_broker *b, const struct topic *t, char out[MR_BROKER_PATH_BYTES]);
+void mr_partition_path(const struct mr_broker *b, struct mr_slice name, int32_t partition,
+                       char out[MR_BROKER_PATH_BYTES]);
+mr_code mr_topic_write(struct mr_broker *b, const struct topic *t, struct mr_err *err);
+mr_code mr_catalogue_load(struct mr_broker *b, struct mr_arena *a, struct mr_err *err);
+void mr_collect_name(void *names, const char *name); /* for mr_dir_list: into a mr_buf, each with its NUL */
+bool mr_ends_with(const char *name, const char *end);
+
+/* --- change.c */
+/* Removes the logs, then the file that says `deleted`. */
+mr_code mr_topic_finish_delete(struct mr_broker *b, struct topic *t, struct mr_err *err);
+
+/* --- place.c */
+struct mr_partition *mr_place_open(struct mr_broker *b, struct topic *t, int32_t i, struct mr_err *err);
+void mr_place_compact(void *broker); /* a slice of it */
+
+#endif
