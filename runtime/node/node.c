@@ -129,6 +129,7 @@ static void finish(struct mr_node *n)
     n->finished = true;
     mr_timer_stop(n->world, &n->force);
     mr_kafka_stop(n->kafka);
+    mr_port_stop(n->port);
     mr_txns_close(n->txns);
     n->txns = NULL;
     mr_groups_close(n->groups);

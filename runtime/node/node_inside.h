@@ -53,6 +53,7 @@ void mr_port_free(struct mr_port *p);
 struct mr_topics *mr_port_topics(struct mr_port *p); /* any thread */
 void mr_port_drain(struct mr_port *p);               /* waiting fetches are answered */
 size_t mr_port_busy(const struct mr_port *p);        /* calls under way */
+void mr_port_stop(struct mr_port *p); /* before groups and transactions close: who waits for them is told */
 
 /* --- kafka.c */
 mr_code mr_kafka_new(struct mr_node *n, const char *listen, const char *advertise, struct mr_kafka **out,

@@ -10,7 +10,7 @@
  * Laws:  C1 a call is in the list of the shard from run until settle, and is settled once
  *        C2 when it is settled nobody else holds it: not parked, no timer, no produce on its way
  */
-#include "node/node_inside.h"
+#include "node/port_inside.h"
 
 #include "base/assert.h"
 #include "base/buf.h"
@@ -98,7 +98,7 @@ static struct buffer *buffer_take(struct pool *pool, size_t bytes) /* NULL: no m
 
 /* ------------------------------------------------------------------ calls */
 
-enum kind { ENSURE, PRODUCE, FETCH };
+enum kind { ENSURE, ENSURE_COMPACTED, PRODUCE, FETCH };
 
 struct call {
     struct mr_port *port;
@@ -130,14 +130,6 @@ struct call {
     char topic[MR_TOPIC_NAME_MAX + 1];
 };
 
-struct mr_port {
-    struct mr_topics topics; /* first */
-    struct mr_node *node;
-    struct pool *pool;
-    struct call *calls; /* under way on the shard */
-    size_t busy;
-};
-
 static struct mr_slice topic_of(const struct call *c)
 {
     return (struct mr_slice){c->topic, c->topic_len};
@@ -149,6 +141,7 @@ static void deliver(void *arg) /* on the lane */
     const char *why = c->why[0] ? c->why : mr_code_text(c->rc);
     switch (c->kind) {
     case ENSURE:
+    case ENSURE_COMPACTED:
         c->done.ensured(c->arg, c->rc, &c->info, why);
         break;
     case PRODUCE:
@@ -182,7 +175,7 @@ static void settle(struct call *c, mr_code rc, const char *why)
     mr_node_settle(n);
 }
 
-static mr_code code_of(enum mr_refusal refusal, mr_code code)
+mr_code mr_port_code(enum mr_refusal refusal, mr_code code)
 {
     switch (refusal) {
     case MR_REFUSE_NONE:
@@ -218,20 +211,29 @@ static struct mr_partition *partition_of(struct call *c, enum mr_refusal *why, s
 
 static void run_ensure(struct call *c)
 {
+    const struct mr_setting compacted[] = {
+        {MR_SLICE("cleanup.policy"), MR_SLICE("compact")},
+        {MR_SLICE("retention.ms"), MR_SLICE("-1")},
+        {MR_SLICE("retention.bytes"), MR_SLICE("-1")},
+        {MR_SLICE("segment.bytes"), MR_SLICE("16777216")}, /* only closed segments are compacted */
+        {MR_SLICE("durability"), MR_SLICE("fsync")},
+    };
     struct mr_broker *b = c->port->node->broker;
     struct mr_err err = {0};
     const struct mr_topic *t = mr_broker_topic(b, topic_of(c));
     enum mr_refusal r = MR_REFUSE_NONE;
     if (!t)
-        r = mr_broker_create(b, topic_of(c), c->partition > 0 ? c->partition : -1, NULL, 0, false, &t, &err);
+        r = mr_broker_create(b, topic_of(c), c->partition > 0 ? c->partition : -1, compacted,
+                             c->kind == ENSURE_COMPACTED ? sizeof compacted / sizeof *compacted : 0, false,
+                             &t, &err);
     c->info.partitions = t ? t->partitions : 0;
-    settle(c, code_of(r, err.code), err.text);
+    settle(c, mr_port_code(r, err.code), err.text);
 }
 
 static void produced(struct mr_produce *pr)
 {
     struct call *c = pr->arg;
-    settle(c, code_of(pr->refusal, pr->code), pr->why);
+    settle(c, mr_port_code(pr->refusal, pr->code), pr->why);
 }
 
 static void run_produce(struct call *c)
@@ -242,7 +244,7 @@ static void run_produce(struct call *c)
     c->produce =
         (struct mr_produce){.acks = -1, .trusted = true, .done = produced, .arg = c, .base_offset = -1};
     if (!p) {
-        settle(c, code_of(why, err.code), err.text);
+        settle(c, mr_port_code(why, err.code), err.text);
         return;
     }
     if (mr_partition_produce(p, c->bytes.p, c->bytes.len, &c->produce))
@@ -323,7 +325,7 @@ static void run_fetch(struct call *c)
         r = MR_REFUSE_STORAGE;
         (void)mr_fail(&err, MR_MEMORY, "no memory to read %zu bytes", view.len);
     }
-    mr_code rc = code_of(r, err.code);
+    mr_code rc = mr_port_code(r, err.code);
     if (rc && rc != MR_RANGE && c->got) { /* only a range error needs to say where to go on */
         buffer_release(c->got);
         c->got = NULL;
@@ -365,6 +367,7 @@ static void run(void *arg)
     }
     switch (c->kind) {
     case ENSURE:
+    case ENSURE_COMPACTED:
         run_ensure(c);
         break;
     case PRODUCE:
@@ -404,6 +407,16 @@ port_ensure(struct mr_topics *t, struct mr_world *w, struct mr_slice topic, int3
     mr_post(c->port->node->world, run, c);
 }
 
+static void
+port_ensure_compacted(struct mr_topics *t, struct mr_world *w, struct mr_slice topic, int32_t partitions,
+                      void (*done)(void *arg, mr_code rc, const struct mr_topic_info *info, const char *why),
+                      void *arg)
+{
+    struct call *c = call_new(t, w, ENSURE_COMPACTED, topic, partitions, arg);
+    c->done.ensured = done;
+    mr_post(c->port->node->world, run, c);
+}
+
 static void port_produce(struct mr_topics *t, struct mr_world *w, struct mr_slice topic, int32_t partition,
                          struct mr_buf bytes,
                          void (*done)(void *arg, mr_code rc, int64_t base_offset, const char *why), void *arg)
@@ -427,7 +440,21 @@ static void port_fetch(struct mr_topics *t, struct mr_world *w, struct mr_slice 
     mr_post(c->port->node->world, run, c);
 }
 
-static const struct mr_topics_ops ops = {.ensure = port_ensure, .produce = port_produce, .fetch = port_fetch};
+static const struct mr_topics_ops ops = {
+    .ensure = port_ensure,
+    .produce = port_produce,
+    .fetch = port_fetch,
+    .ensure_compacted = port_ensure_compacted,
+    .join = mr_port_join,
+    .commit = mr_port_commit,
+    .release = mr_port_release,
+    .leave = mr_port_leave,
+    .txn_open = mr_port_txn_open,
+    .txn_produce = mr_port_txn_produce,
+    .txn_offsets = mr_port_txn_offsets,
+    .txn_end = mr_port_txn_end,
+    .txn_close = mr_port_txn_close,
+};
 
 /* ------------------------------------------------------------------ life */
 
@@ -453,6 +480,8 @@ void mr_port_free(struct mr_port *p)
     if (!p)
         return;
     mr_assert(p->busy == 0);
+    mr_assert(!p->members);
+    mr_port_txns_free(p);
     pool_let_go(p->pool);
     mr_free(p);
 }
@@ -477,4 +506,14 @@ void mr_port_drain(struct mr_port *p)
             settle(c, MR_CANCELLED, "the node is stopping");
         }
     }
+    mr_port_members_drain(p);
+    mr_port_txns_drain(p);
+}
+
+void mr_port_stop(struct mr_port *p)
+{
+    if (!p)
+        return;
+    mr_port_members_stop(p);
+    mr_port_txns_stop(p);
 }

@@ -93,6 +93,18 @@ void mr_batch_stamp_max_time(char *batch, mr_ms newest)
     mr_be32_put(batch + AT_CRC, mr_crc32c(0, batch + AT_ATTRIBUTES, size - AT_ATTRIBUTES));
 }
 
+void mr_batch_stamp_producer(char *batch, int64_t producer_id, int16_t producer_epoch, int32_t base_sequence,
+                             bool transactional)
+{
+    size_t size = (size_t)mr_be32(batch + AT_LENGTH) + AT_EPOCH;
+    uint16_t attributes = mr_be16(batch + AT_ATTRIBUTES) & (uint16_t)~MR_BATCH_TRANSACTIONAL;
+    mr_be16_put(batch + AT_ATTRIBUTES, attributes | (transactional ? MR_BATCH_TRANSACTIONAL : 0));
+    mr_be64_put(batch + AT_PRODUCER, (uint64_t)producer_id);
+    mr_be16_put(batch + AT_PRODUCER_EPOCH, (uint16_t)producer_epoch);
+    mr_be32_put(batch + AT_SEQUENCE, (uint32_t)base_sequence);
+    mr_be32_put(batch + AT_CRC, mr_crc32c(0, batch + AT_ATTRIBUTES, size - AT_ATTRIBUTES));
+}
+
 void mr_batch_stamp_append_time(char *batch, mr_ms now)
 {
     mr_be16_put(batch + AT_ATTRIBUTES, mr_be16(batch + AT_ATTRIBUTES) | MR_BATCH_APPEND_TIME);

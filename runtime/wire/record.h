@@ -60,6 +60,10 @@ void mr_batch_stamp_append_time(char *batch, mr_ms now);
 /* Says what the newest timestamp of its records is, in place, and does its CRC again. */
 void mr_batch_stamp_max_time(char *batch, mr_ms newest);
 
+/* Makes a whole batch one of this producer, in place, and does its CRC again. */
+void mr_batch_stamp_producer(char *batch, int64_t producer_id, int16_t producer_epoch, int32_t base_sequence,
+                             bool transactional);
+
 /* Walks the records of one whole batch (longer `batch`: what follows it is left alone). `scratch` is replaced
  * by the decompressed records when there is a codec (else it may be NULL): at most `inflate_max` bytes,
  * MR_LIMIT beyond (a decompression bomb). Records are views [borrow] into bytes or scratch. Does not look at

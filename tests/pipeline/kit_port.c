@@ -219,7 +219,7 @@ static void port_fetch(struct mr_topics *t, struct mr_world *w, struct mr_slice 
     mr_post(w, fetch_tick, c);
 }
 
-static const struct mr_topics_ops ops = {port_ensure, port_produce, port_fetch};
+static const struct mr_topics_ops ops = {.ensure = port_ensure, .produce = port_produce, .fetch = port_fetch};
 
 void kit_port_init(struct kit_port *p)
 {
