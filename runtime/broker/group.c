@@ -35,11 +35,6 @@ void mr_groups_tell(const struct mr_groups *g, enum mr_level level, const char *
     g->config.tell(g->config.tell_arg, level, text);
 }
 
-int64_t mr_groups_wall(const struct mr_groups *g)
-{
-    return mr_wall(g->world) / 1000000;
-}
-
 struct mr_slice mr_group_copy(struct mr_slice s)
 {
     char *p = mr_alloc(s.len + 1);
@@ -98,7 +93,7 @@ const char *mr_group_state_name(enum mr_group_state s)
 void mr_group_state_set(struct mr_group *g, enum mr_group_state s)
 {
     g->state = s;
-    g->state_ms = mr_groups_wall(g->groups);
+    g->state_ms = mr_groups_time(g->groups);
 }
 
 /* Java's String.hashCode: over UTF-16 units, which are made here from UTF-8. What is not UTF-8 counts byte by
@@ -194,17 +189,14 @@ struct mr_group *mr_group_at(struct mr_groups *gs, struct mr_slice id, bool make
     struct mr_group *g = mr_map_get(&gs->groups, id);
     if (g || !make)
         return g;
-    int32_t n = gs->partitions ? gs->partitions : gs->config.partitions;
+    int32_t n = gs->replay.partitions ? gs->replay.partitions : gs->config.partitions;
     return group_new(gs, id, mr_groups_partition_of(id, n));
 }
 
 struct mr_group *mr_group_find(struct mr_groups *gs, struct mr_slice id, bool make, enum mr_refusal *why)
 {
-    *why = MR_REFUSE_NONE;
-    if (gs->load)
-        *why = MR_REFUSE_COORDINATOR_LOADING;
-    else if (gs->broken_count && gs->broken[mr_groups_partition_of(id, gs->partitions)])
-        *why = MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
+    int32_t n = gs->replay.partitions;
+    *why = n ? mr_replay_check(&gs->replay, mr_groups_partition_of(id, n)) : MR_REFUSE_NONE;
     if (*why)
         return NULL;
     struct mr_group *g = mr_group_at(gs, id, false);
@@ -281,7 +273,7 @@ size_t mr_groups_members(const struct mr_groups *gs, struct mr_slice id, struct 
 
 bool mr_groups_loading(const struct mr_groups *g)
 {
-    return g->load != NULL;
+    return mr_replay_loading(&g->replay);
 }
 
 mr_code mr_groups_open(struct mr_world *w, struct mr_broker *b, const struct mr_groups_config *config,
@@ -294,7 +286,7 @@ mr_code mr_groups_open(struct mr_world *w, struct mr_broker *b, const struct mr_
     gs->broker = b;
     gs->config = *config;
     mr_map_init(&gs->groups, 0);
-    mr_code rc = mr_groups_load_begin(gs, err);
+    mr_code rc = mr_groups_load(gs, err);
     if (rc) {
         mr_groups_close(gs);
         return rc;
@@ -325,7 +317,7 @@ void mr_groups_close(struct mr_groups *gs)
     if (!gs)
         return;
     mr_timer_stop(gs->world, &gs->expiry);
-    mr_groups_load_end(gs);
+    mr_replay_end(&gs->replay);
     while (gs->tickets) {
         mr_partition_forget(&gs->tickets->produce);
         mr_group_ticket_free(gs->tickets);
@@ -336,6 +328,5 @@ void mr_groups_close(struct mr_groups *gs)
     }
     mr_map_fini(&gs->groups, NULL);
     mr_free(gs->scratch);
-    mr_free(gs->broken);
     mr_free(gs);
 }

@@ -13,6 +13,7 @@
 #include "broker/group.h"
 #include "broker/offsets.h"
 #include "broker/offsets_record.h"
+#include "broker/replay.h"
 
 struct mr_group_member {
     struct mr_group *group;
@@ -81,10 +82,7 @@ struct mr_groups {
     struct mr_group_ticket *tickets;
     struct mr_group_member_view *scratch; /* of answers to leaders */
     size_t scratch_room;
-    struct mr_groups_load *load; /* NULL: everything is read */
-    bool *broken;                /* [partitions] could not be read */
-    int32_t broken_count;
-    int32_t partitions; /* of the topic; 0: there is none yet */
+    struct mr_replay replay; /* of __consumer_offsets; its clock is that of all ages */
 };
 
 __attribute__((format(printf, 3, 4))) void mr_groups_tell(const struct mr_groups *g, enum mr_level level,
@@ -101,7 +99,11 @@ void mr_group_state_set(struct mr_group *g, enum mr_group_state s);
 void mr_group_check(const struct mr_group *g);    /* the laws */
 struct mr_slice mr_group_copy(struct mr_slice s); /* p NULL: no memory; never NULL else */
 void mr_group_drop(struct mr_slice *s);
-int64_t mr_groups_wall(const struct mr_groups *g); /* ms */
+/* ms since 1970, by the clock of ages: see replay.h */
+static inline int64_t mr_groups_time(const struct mr_groups *g)
+{
+    return mr_replay_now(&g->replay);
+}
 
 /* --- group_member.c */
 struct mr_member_wants {
@@ -184,8 +186,7 @@ void mr_group_ticket_send(struct mr_group_ticket *t, struct mr_buf *batch);
 /* The group as it is, or will be: with `generation` and `protocol`; `leader` NULL: no assignments yet. */
 bool mr_group_store(struct mr_group *g, enum mr_ticket_kind kind, int32_t generation, const char *protocol,
                     const struct mr_group_member *leader, bool proposed, struct mr_slice member);
-mr_code mr_groups_load_begin(struct mr_groups *g, struct mr_err *err);
-void mr_groups_load_end(struct mr_groups *g);
+mr_code mr_groups_load(struct mr_groups *g, struct mr_err *err); /* begins to read the topic */
 
 /* --- group_offsets.c */
 bool mr_group_ticket_rows(struct mr_group_ticket *t, const struct mr_ticket_row *rows, size_t count);
@@ -193,9 +194,15 @@ void mr_group_offsets_apply(struct mr_group_ticket *t); /* its rows hold from no
 void mr_group_offsets_settled(struct mr_group_ticket *t, bool ok);
 void mr_group_delete_settled(struct mr_group_ticket *t, bool ok);
 void mr_groups_expire(void *groups); /* timer */
+void mr_group_topic_deleted(struct mr_group *g, struct mr_slice topic);
+/* The only doors to a group's offsets: what they count and weigh is kept. */
+bool mr_group_offset_set(struct mr_group *g, struct mr_slice topic, const struct mr_offset_entry *entry,
+                         struct mr_slice metadata); /* false: no memory, nothing changed */
+void mr_group_offset_remove(struct mr_group *g, struct mr_slice topic, int32_t partition);
 
 /* --- txn_offsets.c */
 void mr_group_txn_settled(struct mr_group_ticket *t, bool ok);
+void mr_group_txn_decided(struct mr_groups *g, int32_t partition, int64_t producer, bool commit);
 /* While reading: an offset inside of a transaction. false: no memory. */
 bool mr_group_hold_loaded(struct mr_group *g, int64_t producer, struct mr_slice topic,
                           const struct mr_offset_entry *entry, struct mr_slice metadata);

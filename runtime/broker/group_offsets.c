@@ -44,7 +44,7 @@ bool mr_group_ticket_rows(struct mr_group_ticket *t, const struct mr_ticket_row 
 static bool build_rows(const struct mr_group_ticket *t, bool with_group, struct mr_buf *out)
 {
     const struct mr_group *g = t->group;
-    int64_t now = mr_groups_wall(g->groups);
+    int64_t now = mr_groups_time(g->groups);
     struct mr_record_build b;
     bool txn = t->kind == MR_TICKET_TXN_OFFSETS;
     mr_record_build_begin(&b, out);
@@ -83,21 +83,35 @@ static struct mr_group_ticket *prepare(struct mr_group *g, enum mr_ticket_kind k
     return NULL;
 }
 
+bool mr_group_offset_set(struct mr_group *g, struct mr_slice topic, const struct mr_offset_entry *entry,
+                         struct mr_slice metadata)
+{
+    g->groups->offsets -= g->offsets.count;
+    bool ok = mr_offsets_set(&g->offsets, topic, entry, metadata);
+    g->groups->offsets += g->offsets.count;
+    return ok;
+}
+
+void mr_group_offset_remove(struct mr_group *g, struct mr_slice topic, int32_t partition)
+{
+    g->groups->offsets -= g->offsets.count;
+    (void)mr_offsets_remove(&g->offsets, topic, partition);
+    g->groups->offsets += g->offsets.count;
+}
+
 void mr_group_offsets_apply(struct mr_group_ticket *t)
 {
     struct mr_group *g = t->group;
-    g->groups->offsets -= g->offsets.count;
     for (size_t i = 0; i < t->row_count; i++) {
         const struct mr_ticket_row *r = &t->rows[i];
         bool ok = true;
         if (r->remove)
-            (void)mr_offsets_remove(&g->offsets, r->topic, r->entry.partition);
+            mr_group_offset_remove(g, r->topic, r->entry.partition);
         else
-            ok = mr_offsets_set(&g->offsets, r->topic, &r->entry, r->metadata);
+            ok = mr_group_offset_set(g, r->topic, &r->entry, r->metadata);
         if (!ok && t->commit) /* the disk has it; memory will when it is committed again */
             t->commit->rows[r->from].refusal = MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
     }
-    g->groups->offsets += g->offsets.count;
 }
 
 void mr_group_offsets_settled(struct mr_group_ticket *t, bool ok)
@@ -177,7 +191,7 @@ static bool settle_rows(struct mr_commit *c, enum mr_refusal why)
 /* The rows that pass; NULL: no memory. */
 static struct mr_ticket_row *choose_rows(const struct mr_group *g, struct mr_commit *c, size_t *count)
 {
-    int64_t now = mr_groups_wall(g->groups);
+    int64_t now = mr_groups_time(g->groups);
     struct mr_ticket_row *rows = mr_alloc((c->row_count + 1) * sizeof *rows);
     *count = 0;
     for (size_t i = 0; rows && i < c->row_count; i++) {
@@ -493,7 +507,7 @@ static bool is_old(const void *arg, const struct mr_offset_topic *t, const struc
 static void expire(struct mr_group *g)
 {
     struct mr_groups *gs = g->groups;
-    struct age_rule rule = {.group = g, .now = mr_groups_wall(gs), .keep = gs->config.retention_ms};
+    struct age_rule rule = {.group = g, .now = mr_groups_time(gs), .keep = gs->config.retention_ms};
     struct mr_map topics;
     if (g->tickets)
         return; /* in use, or being deleted */
@@ -517,13 +531,19 @@ static void expire(struct mr_group *g)
     }
 }
 
+/* Not of a partition that is being read. */
+static bool is_ready(const struct mr_group *g)
+{
+    return mr_replay_check(&g->groups->replay, g->partition) == MR_REFUSE_NONE;
+}
+
 void mr_groups_expire(void *arg)
 {
     struct mr_groups *gs = arg;
     struct mr_slice id;
     void *g;
-    if (!gs->load)
-        for (size_t i = 0; mr_map_next(&gs->groups, &i, &id, &g);)
+    for (size_t i = 0; !mr_replay_loading(&gs->replay) && mr_map_next(&gs->groups, &i, &id, &g);)
+        if (is_ready(g))
             expire(g);
     mr_timer_set(gs->world, &gs->expiry, mr_now(gs->world) + gs->config.expiry_ms);
 }
@@ -539,29 +559,27 @@ static void forget_all(struct mr_groups *gs)
 {
     struct mr_slice id;
     void *g;
-    mr_groups_load_end(gs);
+    mr_replay_end(&gs->replay);
     for (size_t i = 0; mr_map_next(&gs->groups, &i, &id, &g);)
         mr_group_free(g);
-    mr_free(gs->broken);
-    gs->broken = NULL;
-    gs->broken_count = 0;
-    gs->partitions = 0;
+}
+
+void mr_group_topic_deleted(struct mr_group *g, struct mr_slice topic)
+{
+    const struct mr_offset_topic *t = mr_offsets_topic(&g->offsets, topic);
+    if (t && g->state != MR_GROUP_DEAD)
+        remove_some(g, is_of_topic, t);
 }
 
 void mr_groups_topic_deleted(struct mr_groups *gs, struct mr_slice topic)
 {
     struct mr_slice id;
-    void *p;
+    void *g;
     if (mr_slice_eq(topic, MR_SLICE(MR_OFFSETS_TOPIC))) {
         forget_all(gs);
         return;
     }
-    if (gs->load)
-        return; /* the end of reading looks for it */
-    for (size_t i = 0; mr_map_next(&gs->groups, &i, &id, &p);) {
-        struct mr_group *g = p;
-        const struct mr_offset_topic *t = mr_offsets_topic(&g->offsets, topic);
-        if (t && g->state != MR_GROUP_DEAD)
-            remove_some(g, is_of_topic, t);
-    }
+    for (size_t i = 0; mr_map_next(&gs->groups, &i, &id, &g);)
+        if (is_ready(g)) /* else the end of reading looks for it */
+            mr_group_topic_deleted(g, topic);
 }

@@ -29,6 +29,8 @@ static struct mr_slice key_of(const int64_t *id)
 void mr_producers_init(struct mr_producers *t)
 {
     mr_map_init(&t->map, MR_PRODUCERS_MAX);
+    t->looked_ms = 0;
+    t->silent_ms = MR_PRODUCER_SILENT_MS;
 }
 
 void mr_producers_fini(struct mr_producers *t)
@@ -205,13 +207,37 @@ bool mr_producers_next(const struct mr_producers *t, size_t *i, struct mr_produc
 
 /* ------------------------------------------------------------------ forgetting, snapshots */
 
+/* A clock that is further from the last look than looks ever are has jumped: nobody was silent for it. What
+ * was heard before the jump moves with the clock, what was heard since keeps its place. */
+static void follow_clock(struct mr_producers *t, int64_t now_ms)
+{
+    struct mr_slice key;
+    void *value;
+    int64_t since = t->looked_ms, most = MR_PRODUCER_LOOK_MS_MAX;
+    if (since == 0) { /* the first look: the newest that is remembered stands for the last one */
+        most = MR_PRODUCER_SILENT_MS / 2;
+        for (size_t i = 0; mr_map_next(&t->map, &i, &key, &value);)
+            if (((const struct producer *)value)->heard_ms > since)
+                since = ((const struct producer *)value)->heard_ms;
+    }
+    t->looked_ms = now_ms;
+    for (size_t i = 0; mr_map_next(&t->map, &i, &key, &value);) {
+        struct producer *p = value;
+        if (now_ms - since > most && p->heard_ms <= since)
+            p->heard_ms += now_ms - since;
+        if (p->heard_ms > now_ms)
+            p->heard_ms = now_ms;
+    }
+}
+
 void mr_producers_expire(struct mr_producers *t, int64_t now_ms)
 {
     struct mr_slice key;
     void *value;
+    follow_clock(t, now_ms);
     for (size_t i = 0; mr_map_next(&t->map, &i, &key, &value);) {
         const struct producer *p = value;
-        if (p->open < 0 && now_ms - p->heard_ms > MR_PRODUCER_SILENT_MS) { /* D4 */
+        if (p->open < 0 && now_ms - p->heard_ms > t->silent_ms) { /* D4 */
             int64_t id = p->id;
             mr_free(mr_map_remove(&t->map, key_of(&id)));
         }

@@ -22,13 +22,16 @@
 #include "wire/record.h"
 
 enum {
-    MR_PRODUCER_BATCHES = 5,          /* Kafka clients keep at most five in flight */
-    MR_PRODUCERS_MAX = 100000,        /* of one partition; the one silent for longest is forgotten first */
-    MR_PRODUCER_SILENT_MS = 86400000, /* forgotten after a day without a batch */
+    MR_PRODUCER_BATCHES = 5,           /* Kafka clients keep at most five in flight */
+    MR_PRODUCERS_MAX = 100000,         /* of one partition; the one silent for longest is forgotten first */
+    MR_PRODUCER_SILENT_MS = 86400000,  /* forgotten after a day without a batch */
+    MR_PRODUCER_LOOK_MS_MAX = 3600000, /* a clock that moved by more since the last look has jumped */
 };
 
 struct mr_producers {
     struct mr_map map; /* producer id (8 bytes) -> struct producer */
+    int64_t looked_ms; /* the last look for silent ones, by the wall clock; 0: none yet */
+    int64_t silent_ms; /* after which they are forgotten; init says MR_PRODUCER_SILENT_MS */
 };
 
 void mr_producers_init(struct mr_producers *t);
@@ -62,6 +65,8 @@ struct mr_producer_view {
 /* All of them, start with *i 0; false at the end. */
 bool mr_producers_next(const struct mr_producers *t, size_t *i, struct mr_producer_view *out);
 
+/* Forgets who was silent for too long. Called at least every MR_PRODUCER_LOOK_MS_MAX: a clock that has moved
+ * by more has jumped (or the machine slept), and nobody is forgotten for that. Cost: a walk or two. */
 void mr_producers_expire(struct mr_producers *t, int64_t now_ms);
 
 /* A snapshot: all of the table as of log offset `at`, with a checksum. */

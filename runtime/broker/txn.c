@@ -33,11 +33,6 @@ void mr_txns_tell(const struct mr_txns *t, enum mr_level level, const char *form
     t->config.tell(t->config.tell_arg, level, text);
 }
 
-int64_t mr_txns_wall(const struct mr_txns *t)
-{
-    return mr_wall(t->world) / 1000000;
-}
-
 const char *mr_txn_state_name(enum mr_txn_state s)
 {
     static const char *const names[] = {"Empty",          "Ongoing",       "PrepareCommit", "PrepareAbort",
@@ -304,11 +299,8 @@ static enum mr_refusal may_ask(const struct mr_txns *t, struct mr_slice id)
 {
     if (id.len == 0 || id.len > MR_TXN_ID_BYTES_MAX)
         return MR_REFUSE_INVALID_REQUEST;
-    if (t->load)
-        return MR_REFUSE_COORDINATOR_LOADING;
-    if (t->broken && t->broken[mr_txns_partition_of(id, t->partitions)])
-        return MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
-    return MR_REFUSE_NONE;
+    int32_t n = t->replay.partitions;
+    return n ? mr_replay_check(&t->replay, mr_txns_partition_of(id, n)) : MR_REFUSE_NONE;
 }
 
 static bool begin(struct mr_txns *t, struct mr_txn_call *c, enum mr_refusal *why)
@@ -588,14 +580,14 @@ size_t mr_txns_count(const struct mr_txns *t)
 
 bool mr_txns_loading(const struct mr_txns *t)
 {
-    return t->load != NULL;
+    return mr_replay_loading(&t->replay);
 }
 
 /* ------------------------------------------------------------------ time */
 
 static void step(struct mr_txn *x)
 {
-    if (x->live->ticket)
+    if (x->live->ticket || may_ask(x->txns, mr_txn_id(x)))
         return;
     if (mr_txn_is_completing(x)) {
         mr_txn_push(x);
@@ -622,8 +614,7 @@ static void step_all(struct mr_txns *t)
 static void tick(void *arg)
 {
     struct mr_txns *t = arg;
-    if (!t->load)
-        step_all(t);
+    step_all(t);
     mr_timer_set(t->world, &t->tick, mr_now(t->world) + t->config.tick_ms);
 }
 
@@ -632,9 +623,10 @@ static void expire(void *arg)
     struct mr_txns *t = arg;
     struct mr_slice key;
     void *value;
-    int64_t now = mr_txns_wall(t);
+    int64_t now = mr_txns_time(t);
     int sent = 0;
-    for (size_t i = 0; !t->load && sent < EXPIRED_A_TIME && mr_map_next(&t->ids, &i, &key, &value);) {
+    for (size_t i = 0;
+         !mr_txns_loading(t) && sent < EXPIRED_A_TIME && mr_map_next(&t->ids, &i, &key, &value);) {
         struct mr_txn *x = value;
         if (x->live || now - x->update_ms <= t->config.expiry_ms || may_ask(t, mr_txn_id(x)))
             continue;
@@ -648,12 +640,15 @@ static void expire(void *arg)
     mr_timer_set(t->world, &t->expiry, mr_now(t->world) + t->config.expiry_every_ms);
 }
 
-/* All is read: clocks start, what was prepared is completed (C3). */
-void mr_txns_loaded(struct mr_txns *t)
+/* All of a partition is read: clocks start, what was prepared is completed (C3). */
+void mr_txns_loaded(void *arg, int32_t partition)
 {
-    int64_t wall = mr_txns_wall(t);
+    struct mr_txns *t = arg;
+    int64_t wall = mr_wall(t->world) / 1000000;
     for (struct mr_txn_live *l = t->live; l; l = l->next) {
         struct mr_txn *x = l->txn;
+        if (mr_txns_partition_of(mr_txn_id(x), t->replay.partitions) != partition)
+            continue;
         int64_t left = l->start_ms + x->timeout_ms - wall;
         left = left < 0 ? 0 : left > x->timeout_ms ? x->timeout_ms : left;
         l->deadline = mr_now(t->world) + left;
@@ -677,7 +672,7 @@ mr_code mr_txns_open(struct mr_world *w, struct mr_broker *b, struct mr_groups *
     t->groups = groups;
     t->config = *config;
     mr_map_init(&t->ids, config->ids_max);
-    mr_code rc = mr_txns_load_begin(t, err);
+    mr_code rc = mr_txns_load(t, err);
     if (rc) {
         mr_txns_close(t);
         return rc;
@@ -698,10 +693,9 @@ void mr_txns_close(struct mr_txns *t)
         return;
     mr_timer_stop(t->world, &t->tick);
     mr_timer_stop(t->world, &t->expiry);
-    mr_txns_load_end(t);
+    mr_replay_end(&t->replay);
     for (size_t i = 0; mr_map_next(&t->ids, &i, &key, &value);)
         live_free(value);
     mr_map_fini(&t->ids, mr_free);
-    mr_free(t->broken);
     mr_free(t);
 }

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "broker/replay.h"
 #include "broker/txn.h"
 
 enum { MR_TXN_EPOCH_LAST = 32766 /* that a producer gets; one more is left to fence it with */ };
@@ -82,15 +83,17 @@ struct mr_txns {
     struct mr_map ids; /* -> struct mr_txn */
     struct mr_txn_live *live;
     struct mr_timer tick, expiry;
-    struct mr_txns_load *load; /* NULL: everything is read */
-    bool *broken;              /* [partitions] could not be read; NULL: none */
-    int32_t partitions;        /* of the topic; 0: there is none yet */
-    struct mr_txn_live *walk;  /* the next one of a walk over the live ones */
+    struct mr_replay replay;  /* of __transaction_state; its clock is that of all ages */
+    struct mr_txn_live *walk; /* the next one of a walk over the live ones */
 };
 
 __attribute__((format(printf, 3, 4))) void mr_txns_tell(const struct mr_txns *t, enum mr_level level,
                                                         const char *format, ...);
-int64_t mr_txns_wall(const struct mr_txns *t); /* ms */
+/* ms since 1970, by the clock of ages: see replay.h */
+static inline int64_t mr_txns_time(const struct mr_txns *t)
+{
+    return mr_replay_now(&t->replay);
+}
 
 /* --- txn.c */
 struct mr_txn *mr_txn_at(struct mr_txns *t, struct mr_slice id, bool make); /* NULL: none, or no memory */
@@ -113,7 +116,7 @@ bool mr_txn_set_copy(struct mr_txn_set *to, const struct mr_txn_set *from); /* t
 void mr_txn_set_fini(struct mr_txn_set *s);
 /* A ticket has settled: applied when ok. Goes on with what follows and answers the call. */
 void mr_txn_settled(struct mr_txn_ticket *k);
-void mr_txns_loaded(struct mr_txns *t);
+void mr_txns_loaded(void *txns, int32_t partition);
 
 /* --- txn_store.c */
 /* A ticket for a live txn, which says what holds now. NULL: no memory. */
@@ -121,8 +124,7 @@ struct mr_txn_ticket *mr_txn_ticket_new(struct mr_txn *x, enum mr_txn_step step)
 void mr_txn_ticket_free(struct mr_txn_ticket *k);
 /* Writes its record; it settles now (then mr_txn_settled has run) or later. */
 void mr_txn_ticket_send(struct mr_txn_ticket *k);
-mr_code mr_txns_load_begin(struct mr_txns *t, struct mr_err *err);
-void mr_txns_load_end(struct mr_txns *t);
+mr_code mr_txns_load(struct mr_txns *t, struct mr_err *err); /* begins to read the topic */
 
 /* --- txn_mark.c */
 /* Sends the markers that are missing; when there are none writes the completion. Again and again is fine. */

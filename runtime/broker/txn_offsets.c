@@ -39,20 +39,27 @@ static struct mr_group_ticket *oldest(const struct mr_groups *gs, int32_t partit
     return found;
 }
 
-void mr_groups_transaction_ended(struct mr_groups *gs, int32_t partition, int64_t producer, bool commit)
+void mr_group_txn_decided(struct mr_groups *gs, int32_t partition, int64_t producer, bool commit)
 {
     struct mr_group_ticket *t;
+    bool ready = mr_replay_check(&gs->replay, partition) == MR_REFUSE_NONE;
     while ((t = oldest(gs, partition, producer))) {
         struct mr_group *g = t->group;
         if (commit)
             take(t);
         mr_group_ticket_free(t);
-        if (!gs->load) {
+        if (ready) {
             mr_group_check(g);
             if (mr_group_is_idle(g))
                 mr_group_free(g);
         }
     }
+}
+
+void mr_groups_transaction_ended(struct mr_groups *gs, int32_t partition, int64_t producer, bool commit)
+{
+    if (mr_replay_check(&gs->replay, partition) == MR_REFUSE_NONE) /* else who reads it meets the marker */
+        mr_group_txn_decided(gs, partition, producer, commit);
 }
 
 void mr_group_txn_settled(struct mr_group_ticket *t, bool ok)

@@ -91,11 +91,80 @@ static void a_producer_that_is_silent_for_a_day_is_forgotten(void **state)
     (void)state;
     mr_producers_init(&t);
     note(&t, head(1, 0, 0, 1, 0), 1000);
-    note(&t, head(2, 0, 0, 1, 1), 1000 + MR_PRODUCER_SILENT_MS);
-    mr_producers_expire(&t, 1001 + MR_PRODUCER_SILENT_MS);
+    int64_t now = 1000, end = 1001 + MR_PRODUCER_SILENT_MS;
+    for (; now < end - MR_PRODUCER_LOOK_MS_MAX; now += MR_PRODUCER_LOOK_MS_MAX)
+        mr_producers_expire(&t, now);
+    note(&t, head(2, 0, 0, 1, 1), now);
+    mr_producers_expire(&t, end - 1);
+    assert_int_equal(mr_producers_count(&t), 2);
+    mr_producers_expire(&t, end);
     assert_int_equal(mr_producers_count(&t), 1);
     assert_int_equal(ask(&t, head(1, 0, 77, 1, 0), NULL), MR_REFUSE_NONE);
     assert_int_equal(ask(&t, head(2, 0, 77, 1, 0), NULL), MR_REFUSE_SEQUENCE);
+    mr_producers_fini(&t);
+}
+
+enum { HOUR = 3600000, YEAR = 365 };
+
+/* Hours of looks, each at the time that the clock shows; returns what it shows then. */
+static int64_t hours(struct mr_producers *t, int64_t now, int count)
+{
+    for (int i = 0; i < count; i++) {
+        now += HOUR;
+        mr_producers_expire(t, now);
+    }
+    return now;
+}
+
+static void a_jump_of_the_clock_forgets_nobody_and_time_goes_on_behind_it(void **state)
+{
+    (void)state;
+    static const int64_t jumps[] = {(int64_t)10 * YEAR * 24 * HOUR, -(int64_t)10 * YEAR * 24 * HOUR,
+                                    30 * HOUR, -30 * HOUR};
+    for (size_t i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
+        struct mr_producers t;
+        int64_t now = 1790000000000;
+        mr_producers_init(&t);
+        note(&t, head(1, 0, 0, 1, 0), now);
+        now = hours(&t, now, 12) + jumps[i];
+        note(&t, head(2, 0, 0, 1, 1), now + 60000); /* heard behind the jump, before the next look */
+        now = hours(&t, now, 11);
+        assert_int_equal(mr_producers_count(&t), 2);
+        now =
+            hours(&t, now, jumps[i] > 0 ? 2 : 15); /* who was heard before a jump back gets the rest again */
+        assert_int_equal(mr_producers_count(&t), 1);
+        assert_int_equal(ask(&t, head(2, 0, 77, 1, 0), NULL), MR_REFUSE_SEQUENCE);
+        now = hours(&t, now, 12);
+        assert_int_equal(mr_producers_count(&t), 0);
+        mr_producers_fini(&t);
+    }
+}
+
+static void a_clock_that_jumped_between_two_runs_forgets_nobody(void **state)
+{
+    (void)state;
+    struct mr_producers t, u;
+    struct mr_buf bytes = {0};
+    struct mr_err err;
+    int64_t at, now = 1790000000000;
+    mr_producers_init(&t);
+    note(&t, head(1, 0, 0, 1, 0), now - 23 * (int64_t)HOUR);
+    note(&t, head(2, 0, 0, 1, 1), now);
+    assert_true(mr_producers_save(&t, 2, &bytes));
+    for (int direction = -1; direction <= 1; direction += 2) {
+        int64_t then = now + direction * (int64_t)YEAR * 24 * HOUR;
+        mr_producers_init(&u);
+        assert_int_equal(mr_producers_load(&u, (struct mr_slice){bytes.p, bytes.len}, &at, &err), MR_OK);
+        mr_producers_expire(&u, then);
+        assert_int_equal(mr_producers_count(&u), 2);
+        if (direction > 0) { /* ages are what they were */
+            mr_producers_expire(&u, then + HOUR);
+            mr_producers_expire(&u, then + HOUR + 1);
+            assert_int_equal(mr_producers_count(&u), 1);
+        }
+        mr_producers_fini(&u);
+    }
+    mr_buf_fini(&bytes);
     mr_producers_fini(&t);
 }
 
@@ -156,6 +225,8 @@ int main(void)
         cmocka_unit_test(after_the_largest_sequence_comes_zero),
         cmocka_unit_test(a_newer_epoch_begins_at_zero_and_fences_the_older),
         cmocka_unit_test(a_producer_that_is_silent_for_a_day_is_forgotten),
+        cmocka_unit_test(a_jump_of_the_clock_forgets_nobody_and_time_goes_on_behind_it),
+        cmocka_unit_test(a_clock_that_jumped_between_two_runs_forgets_nobody),
         cmocka_unit_test(a_snapshot_says_the_same_and_any_flipped_bit_is_found),
         cmocka_unit_test(the_table_is_bounded_and_the_most_silent_goes_first),
     };

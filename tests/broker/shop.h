@@ -15,6 +15,8 @@ struct shop {
     struct mr_groups *groups;
     struct mr_txns *txns;
     struct mr_txns_config config;
+    void (*groups_tell)(void *arg, enum mr_level level, const char *text);
+    void *groups_tell_arg;
 };
 
 static inline void shop_open(struct shop *s)
@@ -24,6 +26,8 @@ static inline void shop_open(struct shop *s)
     struct mr_err err = {0};
     mr_broker_config_init(&bc);
     mr_groups_config_init(&gc);
+    gc.tell = s->groups_tell;
+    gc.tell_arg = s->groups_tell_arg;
     if (mr_broker_open(s->m.world, "d", &bc, &s->broker, &err) ||
         mr_groups_open(s->m.world, s->broker, &gc, &s->groups, &err) ||
         mr_txns_open(s->m.world, s->broker, s->groups, &s->config, &s->txns, &err))

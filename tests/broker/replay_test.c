@@ -1,0 +1,226 @@
+/* replay_test.c - the coordinators' own topics at start: disks that fail for a while, clocks that jump. */
+#include "broker/shop.h"
+
+#include "broker/replay.h"
+
+enum { HOUR = 3600 * 1000, DAY = 24 * HOUR };
+
+struct moved {
+    struct mr_commit c; /* first */
+    struct mr_commit_row row;
+    bool done;
+};
+
+static void on_moved(struct mr_commit *c)
+{
+    ((struct moved *)(void *)c)->done = true;
+}
+
+/* An offset of a group without members, in partition 0 of t. */
+static enum mr_refusal move(struct shop *s, const char *group, int64_t offset)
+{
+    struct moved m = {.c = {.group = mr_slice_of(group),
+                            .generation = -1,
+                            .retention_ms = -1,
+                            .row_count = 1,
+                            .done = on_moved},
+                      .row = {.topic = MR_SLICE("t"), .offset = offset, .metadata = MR_SLICE("")}};
+    m.c.rows = &m.row;
+    m.done = mr_groups_commit(s->groups, &m.c);
+    for (int i = 0; !m.done && i < 100; i++)
+        pass(s, 5);
+    assert_true(m.done);
+    return m.row.refusal;
+}
+
+/* -1: none; -2: refused. */
+static int64_t offset_of(struct shop *s, const char *group)
+{
+    struct mr_committed c;
+    if (mr_groups_fetch_check(s->groups, mr_slice_of(group)))
+        return -2;
+    return mr_groups_committed(s->groups, mr_slice_of(group), MR_SLICE("t"), 0, &c) ? c.offset : -1;
+}
+
+static void tell(void *arg, enum mr_level level, const char *text)
+{
+    (void)level;
+    assert_true(mr_buf_printf(arg, "%s\n", text));
+}
+
+/* A shop with an offset of group g and a transactional id k, closed. */
+static struct shop stocked(uint64_t seed, struct mr_buf *told)
+{
+    struct shop s = shop_new(seed);
+    struct maker k = maker_of(&s, "k");
+    assert_int_equal(move(&s, "g", 7), MR_REFUSE_NONE);
+    assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
+    shop_close(&s);
+    s.config.tell = tell;
+    s.config.tell_arg = told;
+    s.groups_tell = tell;
+    s.groups_tell_arg = told;
+    return s;
+}
+
+static bool both_there(struct shop *s)
+{
+    struct mr_txn_view v;
+    return offset_of(s, "g") == 7 && mr_txns_view(s->txns, MR_SLICE("k"), &v) == MR_REFUSE_NONE;
+}
+
+static void whatever_the_disk_fails_once_at_start_the_coordinators_come_to_know_all(void **state)
+{
+    (void)state;
+    int refused = 0;
+    for (int kind = 0; kind < 3; kind++)
+        for (uint64_t at = 1;; at++) {
+            struct mr_buf told = {0};
+            struct shop s = stocked(at, &told);
+            struct mr_sim_faults *f = mr_sim_faults(s.m.world);
+            uint64_t *fault = kind == 0 ? &f->fail_read : kind == 1 ? &f->fail_name : &f->fail_write;
+            shop_open(&s);
+            *fault = at;
+            pass(&s, 500);
+            bool met = *fault == 0;
+            *fault = 0;
+            if (!both_there(&s)) {
+                assert_non_null(told.p);
+                refused++;
+                assert_false(mr_groups_loading(s.groups) || mr_txns_loading(s.txns));
+                pass(&s, MR_REPLAY_AGAIN_MS + 500);
+                assert_true(both_there(&s));
+                assert_true(mr_buf_put(&told, "", 1));
+                assert_non_null(strstr(told.p, "are available again"));
+            }
+            shop_free(&s);
+            mr_buf_fini(&told);
+            if (!met)
+                break; /* it does no more than that at start */
+        }
+    assert_true(refused > 2);
+}
+
+static void a_partition_that_cannot_be_read_is_tried_again_later_and_later_and_told_once(void **state)
+{
+    (void)state;
+    struct mr_buf told = {0};
+    struct shop s = stocked(3, &told);
+    shop_open(&s);
+    static const mr_ms tries[] = {0, 1000, 3000, 7000, 15000, 31000, 63000, 123000};
+    mr_ms begin = mr_sim_now(s.m.sim);
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        mr_sim_run_until(s.m.sim, begin + tries[i] - (i ? 10 : 0));
+        mr_sim_faults(s.m.world)->fail_read =
+            1; /* the first thing that is read then is of the first partition */
+        pass(&s, 20);
+        assert_int_equal(mr_sim_faults(s.m.world)->fail_read, 0);
+    }
+    mr_sim_run_until(s.m.sim, begin + 183000 + 20);
+    assert_true(both_there(&s));
+    assert_true(mr_buf_put(&told, "", 1));
+    char *first = strstr(told.p, "cannot be read");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "cannot be read"));
+    shop_free(&s);
+    mr_buf_fini(&told);
+}
+
+/* ------------------------------------------------------------------ clocks */
+
+static void jump(struct shop *s, int64_t by_ms)
+{
+    mr_sim_wall_jump(s->m.world, by_ms * 1000000);
+}
+
+static void a_jump_of_the_wall_clock_expires_no_offset_and_no_id(void **state)
+{
+    (void)state;
+    static const int64_t days[] = {4000, -4000, 8, -8};
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++)
+        for (int away = 0; away < 2; away++) { /* while the node runs, and between two runs */
+            struct shop s = shop_new(i + 1);
+            struct maker k = maker_of(&s, "k");
+            struct mr_txn_view v;
+            jump(&s, (int64_t)20000 * DAY); /* room for a way back */
+            shop_close(&s);
+            shop_open(&s);
+            settle(&s.m);
+            assert_int_equal(move(&s, "g", 7), MR_REFUSE_NONE);
+            assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
+            pass(&s, 2 * (mr_ms)DAY);
+            assert_int_equal(move(&s, "h", 1), MR_REFUSE_NONE);
+            if (away) {
+                shop_close(&s);
+                jump(&s, days[i] * DAY);
+                shop_open(&s);
+            } else {
+                jump(&s, days[i] * DAY);
+            }
+            pass(&s, 4 * (mr_ms)DAY);
+            assert_int_equal(offset_of(&s, "g"), 7); /* six of seven days old */
+            assert_int_equal(mr_txns_view(s.txns, MR_SLICE("k"), &v), MR_REFUSE_NONE);
+            assert_int_equal(offset_of(&s, "h"), 1);
+            pass(&s, (mr_ms)DAY + 30 * 60 * 1000 + (away ? 2 * (mr_ms)DAY : 2 * HOUR));
+            assert_int_equal(offset_of(&s, "g"), -1); /* but time goes on */
+            assert_int_equal(mr_txns_view(s.txns, MR_SLICE("k"), &v), MR_REFUSE_TXN_ID_NOT_FOUND);
+            shop_free(&s);
+        }
+}
+
+static void a_clock_that_jumped_and_was_put_right_again_expires_nothing(void **state)
+{
+    (void)state;
+    struct shop s = shop_new(9);
+    assert_int_equal(move(&s, "before", 1), MR_REFUSE_NONE);
+    jump(&s, (int64_t)4000 * DAY);
+    assert_int_equal(move(&s, "within", 2), MR_REFUSE_NONE);
+    pass(&s, HOUR);
+    for (int i = 0; i < 3; i++) { /* restarted in the wrong time, and again */
+        shop_close(&s);
+        shop_open(&s);
+        pass(&s, HOUR);
+        assert_int_equal(move(&s, "within", 2), MR_REFUSE_NONE);
+    }
+    shop_close(&s);
+    jump(&s, -(int64_t)4000 * DAY);
+    shop_open(&s);
+    pass(&s, HOUR);
+    assert_int_equal(offset_of(&s, "before"), 1);
+    assert_int_equal(offset_of(&s, "within"), 2);
+    shop_free(&s);
+}
+
+static void sessions_and_transactions_do_not_look_at_the_wall_clock(void **state)
+{
+    (void)state;
+    struct shop s = shop_new(4);
+    struct maker k = maker_of(&s, "k");
+    struct mr_txn_view v;
+    k.timeout_ms = 60000;
+    jump(&s, (int64_t)20000 * DAY);
+    assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
+    assert_int_equal(make_add_until(&k), MR_REFUSE_NONE);
+    for (int i = 0; i < 4; i++) {
+        jump(&s, (i % 2 ? -1 : 1) * (int64_t)(i + 1) * 1000 * DAY);
+        pass(&s, 12000);
+        assert_int_equal(mr_txns_view(s.txns, k.id, &v), MR_REFUSE_NONE);
+        assert_int_equal(v.state, MR_TXN_ONGOING);
+    }
+    pass(&s, 14000);
+    assert_int_equal(mr_txns_view(s.txns, k.id, &v), MR_REFUSE_NONE);
+    assert_int_equal(v.state, MR_TXN_COMPLETE_ABORT);
+    shop_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whatever_the_disk_fails_once_at_start_the_coordinators_come_to_know_all),
+        cmocka_unit_test(a_partition_that_cannot_be_read_is_tried_again_later_and_later_and_told_once),
+        cmocka_unit_test(a_jump_of_the_wall_clock_expires_no_offset_and_no_id),
+        cmocka_unit_test(a_clock_that_jumped_and_was_put_right_again_expires_nothing),
+        cmocka_unit_test(sessions_and_transactions_do_not_look_at_the_wall_clock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
