@@ -140,8 +140,8 @@ static struct mr_group *group_new(struct mr_groups *gs, struct mr_slice id, int3
     g->id = mr_group_copy(id);
     g->partition = partition;
     g->last = &g->first;
-    mr_map_init(&g->by_id, gs->config.members_max + 1);
-    mr_map_init(&g->by_instance, gs->config.members_max + 1);
+    mr_map_init(&g->by_id, 0); /* has_room limits it */
+    mr_map_init(&g->by_instance, 0);
     mr_map_init(&g->pending, PENDING_MAX);
     if (!g->id.p || !mr_map_put(&gs->groups, g->id, g, NULL)) {
         mr_group_drop(&g->id);
@@ -189,7 +189,8 @@ struct mr_group *mr_group_at(struct mr_groups *gs, struct mr_slice id, bool make
     struct mr_group *g = mr_map_get(&gs->groups, id);
     if (g || !make)
         return g;
-    int32_t n = gs->replay.partitions ? gs->replay.partitions : gs->config.partitions;
+    int32_t n = gs->replay.partitions ? gs->replay.partitions
+                                      : (int32_t)mr_groups_settings(gs)->offsets_topic_num_partitions;
     return group_new(gs, id, mr_groups_partition_of(id, n));
 }
 
@@ -292,8 +293,7 @@ mr_code mr_groups_open(struct mr_world *w, struct mr_broker *b, const struct mr_
         return rc;
     }
     gs->expiry = (struct mr_timer){.fire = mr_groups_expire, .arg = gs};
-    if (config->expiry_ms > 0)
-        mr_timer_set(w, &gs->expiry, mr_now(w) + config->expiry_ms);
+    mr_timer_set(w, &gs->expiry, mr_now(w) + mr_groups_settings(gs)->offsets_retention_check_interval_ms);
     *out = gs;
     return MR_OK;
 }

@@ -152,7 +152,7 @@ static void timer_rings(void *arg)
     struct mr_group *g = arg;
     if (g->state == MR_GROUP_PREPARING) {
         if (g->initial && g->newcomer && g->initial_left > 0) {
-            mr_ms more = g->groups->config.initial_delay_ms;
+            mr_ms more = mr_groups_settings(g->groups)->group_initial_rebalance_delay_ms;
             if (more > g->initial_left)
                 more = g->initial_left;
             g->initial_left -= more;
@@ -185,16 +185,16 @@ static void want_in(struct mr_group_member *m)
 static void rebalance(struct mr_group *g)
 {
     if (g->state != MR_GROUP_PREPARING) {
-        const struct mr_groups_config *c = &g->groups->config;
+        mr_ms delay = mr_groups_settings(g->groups)->group_initial_rebalance_delay_ms;
         g->initial = g->state == MR_GROUP_EMPTY;
         g->newcomer = false;
         g->storing = NULL; /* an assignment on its way to the disk is out of date */
         mr_group_state_set(g, MR_GROUP_PREPARING);
         mr_ms longest = longest_rebalance(g);
-        g->initial_left = longest > c->initial_delay_ms ? longest - c->initial_delay_ms : 0;
+        g->initial_left = longest > delay ? longest - delay : 0;
         g->timer.fire = timer_rings;
         g->timer.arg = g;
-        ring_in(g, g->initial ? c->initial_delay_ms : longest);
+        ring_in(g, g->initial ? delay : longest);
         for (struct mr_group_member *m = g->first; m; m = m->next) {
             mr_group_drop(&m->proposed);
             if (m->join)
@@ -479,15 +479,15 @@ static bool has_room(const struct mr_group *g, const struct mr_join *j)
     if (mr_map_get(&g->by_id, j->member) || (j->instance.p && mr_map_get(&g->by_instance, j->instance)))
         return true;
     bool pends = mr_map_get(&g->pending, j->member) != NULL;
-    return g->count + g->pending.count - pends < g->groups->config.members_max;
+    return (int64_t)(g->count + g->pending.count - pends) < mr_groups_settings(g->groups)->group_max_size;
 }
 
 static enum mr_refusal join_check(const struct mr_groups *gs, const struct mr_join *j)
 {
-    const struct mr_groups_config *c = &gs->config;
+    const struct mr_node_settings *s = mr_groups_settings(gs);
     if (j->group.len == 0 || j->group.len > MR_GROUP_ID_BYTES_MAX)
         return MR_REFUSE_INVALID_GROUP_ID;
-    if (j->session_ms < c->session_min_ms || j->session_ms > c->session_max_ms)
+    if (j->session_ms < s->group_min_session_timeout_ms || j->session_ms > s->group_max_session_timeout_ms)
         return MR_REFUSE_INVALID_SESSION_TIMEOUT;
     /* room for what fresh_id adds */
     if (j->member.len > MR_GROUP_ID_BYTES_MAX + UUID_TEXT + 1 || j->instance.len > MR_GROUP_ID_BYTES_MAX ||

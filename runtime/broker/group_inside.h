@@ -85,6 +85,12 @@ struct mr_groups {
     struct mr_replay replay; /* of __consumer_offsets; its clock is that of all ages */
 };
 
+/* Settings that may change at any time: looked up when used, never kept. */
+static inline const struct mr_node_settings *mr_groups_settings(const struct mr_groups *g)
+{
+    return mr_broker_node_settings(g->broker);
+}
+
 __attribute__((format(printf, 3, 4))) void mr_groups_tell(const struct mr_groups *g, enum mr_level level,
                                                           const char *format, ...);
 

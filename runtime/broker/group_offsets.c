@@ -173,7 +173,7 @@ static enum mr_refusal may_commit(struct mr_groups *gs, const struct mr_commit *
 static enum mr_refusal row_check(const struct mr_group *g, const struct mr_commit_row *r, size_t more)
 {
     const struct mr_groups *gs = g->groups;
-    if (r->metadata.len > gs->config.metadata_bytes_max)
+    if ((int64_t)r->metadata.len > mr_groups_settings(gs)->offset_metadata_max_bytes)
         return MR_REFUSE_METADATA_TOO_LARGE;
     if (gs->offsets + more >= gs->config.offsets_max && !mr_offsets_get(&g->offsets, r->topic, r->partition))
         return MR_REFUSE_INVALID_COMMIT_SIZE;
@@ -507,7 +507,8 @@ static bool is_old(const void *arg, const struct mr_offset_topic *t, const struc
 static void expire(struct mr_group *g)
 {
     struct mr_groups *gs = g->groups;
-    struct age_rule rule = {.group = g, .now = mr_groups_time(gs), .keep = gs->config.retention_ms};
+    struct age_rule rule = {
+        .group = g, .now = mr_groups_time(gs), .keep = mr_groups_settings(gs)->offsets_retention_ms};
     struct mr_map topics;
     if (g->tickets)
         return; /* in use, or being deleted */
@@ -545,7 +546,8 @@ void mr_groups_expire(void *arg)
     for (size_t i = 0; !mr_replay_loading(&gs->replay) && mr_map_next(&gs->groups, &i, &id, &g);)
         if (is_ready(g))
             expire(g);
-    mr_timer_set(gs->world, &gs->expiry, mr_now(gs->world) + gs->config.expiry_ms);
+    mr_timer_set(gs->world, &gs->expiry,
+                 mr_now(gs->world) + mr_groups_settings(gs)->offsets_retention_check_interval_ms);
 }
 
 static bool is_of_topic(const void *arg, const struct mr_offset_topic *t, const struct mr_offset_entry *e)

@@ -12,7 +12,7 @@ enum { ARENA_BYTES = 256 << 20 /* of one group's members while they are decoded 
 
 enum mr_refusal mr_groups_prepare(struct mr_groups *gs, struct mr_err *err)
 {
-    return mr_replay_prepare(&gs->replay, gs->config.partitions, err);
+    return mr_replay_prepare(&gs->replay, (int32_t)mr_groups_settings(gs)->offsets_topic_num_partitions, err);
 }
 
 /* ------------------------------------------------------------------ tickets */
@@ -355,7 +355,7 @@ mr_code mr_groups_load(struct mr_groups *gs, struct mr_err *err)
         .batch_bytes = MR_SLICE("67108864"),
         .batch_bytes_max = MR_GROUP_RECORD_BYTES_MAX,
         .holds = "groups",
-        .away_max_ms = gs->config.retention_ms / 2,
+        .away_max_ms = mr_groups_settings(gs)->offsets_retention_ms / 2,
         .owner = gs,
         .record = take_record,
         .marker = take_marker,

@@ -30,7 +30,6 @@ void mr_producers_init(struct mr_producers *t)
 {
     mr_map_init(&t->map, MR_PRODUCERS_MAX);
     t->looked_ms = 0;
-    t->silent_ms = MR_PRODUCER_SILENT_MS;
 }
 
 void mr_producers_fini(struct mr_producers *t)
@@ -237,7 +236,7 @@ void mr_producers_expire(struct mr_producers *t, int64_t now_ms)
     follow_clock(t, now_ms);
     for (size_t i = 0; mr_map_next(&t->map, &i, &key, &value);) {
         const struct producer *p = value;
-        if (p->open < 0 && now_ms - p->heard_ms > t->silent_ms) { /* D4 */
+        if (p->open < 0 && now_ms - p->heard_ms > MR_PRODUCER_SILENT_MS) { /* D4 */
             int64_t id = p->id;
             mr_free(mr_map_remove(&t->map, key_of(&id)));
         }

@@ -31,7 +31,6 @@ enum {
 struct mr_producers {
     struct mr_map map; /* producer id (8 bytes) -> struct producer */
     int64_t looked_ms; /* the last look for silent ones, by the wall clock; 0: none yet */
-    int64_t silent_ms; /* after which they are forgotten; init says MR_PRODUCER_SILENT_MS */
 };
 
 void mr_producers_init(struct mr_producers *t);

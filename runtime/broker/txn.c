@@ -392,7 +392,7 @@ bool mr_txns_init_producer(struct mr_txns *t, struct mr_txn_call *c)
         return answer(c, why);
     if ((c->producer >= 0) != (c->epoch >= 0))
         return answer(c, MR_REFUSE_INVALID_REQUEST);
-    if (c->timeout_ms < 1 || c->timeout_ms > t->config.timeout_max_ms)
+    if (c->timeout_ms < 1 || c->timeout_ms > mr_txns_settings(t)->transaction_max_timeout_ms)
         return answer(c, MR_REFUSE_TXN_TIMEOUT);
     struct mr_txn *x = mr_txn_at(t, c->id, false);
     if (x && ((x->live && x->live->ticket) || mr_txn_is_completing(x)))
@@ -611,11 +611,21 @@ static void step_all(struct mr_txns *t)
     }
 }
 
+/* Until the next look. */
+static void rest(struct mr_txns *t, struct mr_timer *timer)
+{
+    const struct mr_node_settings *s = mr_txns_settings(t);
+    mr_timer_set(t->world, timer,
+                 mr_now(t->world) + (timer == &t->tick
+                                         ? s->transaction_abort_timed_out_transaction_cleanup_interval_ms
+                                         : s->transaction_remove_expired_transaction_cleanup_interval_ms));
+}
+
 static void tick(void *arg)
 {
     struct mr_txns *t = arg;
     step_all(t);
-    mr_timer_set(t->world, &t->tick, mr_now(t->world) + t->config.tick_ms);
+    rest(t, &t->tick);
 }
 
 static void expire(void *arg)
@@ -628,7 +638,8 @@ static void expire(void *arg)
     for (size_t i = 0;
          !mr_txns_loading(t) && sent < EXPIRED_A_TIME && mr_map_next(&t->ids, &i, &key, &value);) {
         struct mr_txn *x = value;
-        if (x->live || now - x->update_ms <= t->config.expiry_ms || may_ask(t, mr_txn_id(x)))
+        if (x->live || now - x->update_ms <= mr_txns_settings(t)->transactional_id_expiration_ms ||
+            may_ask(t, mr_txn_id(x)))
             continue;
         struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_FORGET);
         if (!k)
@@ -637,7 +648,7 @@ static void expire(void *arg)
         sent++;
         mr_txn_ticket_send(k);
     }
-    mr_timer_set(t->world, &t->expiry, mr_now(t->world) + t->config.expiry_every_ms);
+    rest(t, &t->expiry);
 }
 
 /* All of a partition is read: clocks start, what was prepared is completed (C3). */
@@ -679,8 +690,8 @@ mr_code mr_txns_open(struct mr_world *w, struct mr_broker *b, struct mr_groups *
     }
     t->tick = (struct mr_timer){.fire = tick, .arg = t};
     t->expiry = (struct mr_timer){.fire = expire, .arg = t};
-    mr_timer_set(w, &t->tick, mr_now(w) + config->tick_ms);
-    mr_timer_set(w, &t->expiry, mr_now(w) + config->expiry_every_ms);
+    rest(t, &t->tick);
+    rest(t, &t->expiry);
     *out = t;
     return MR_OK;
 }

@@ -87,6 +87,12 @@ struct mr_txns {
     struct mr_txn_live *walk; /* the next one of a walk over the live ones */
 };
 
+/* Settings that may change at any time: looked up when used, never kept. */
+static inline const struct mr_node_settings *mr_txns_settings(const struct mr_txns *t)
+{
+    return mr_broker_node_settings(t->broker);
+}
+
 __attribute__((format(printf, 3, 4))) void mr_txns_tell(const struct mr_txns *t, enum mr_level level,
                                                         const char *format, ...);
 /* ms since 1970, by the clock of ages: see replay.h */

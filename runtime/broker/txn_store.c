@@ -15,7 +15,8 @@ enum {
 
 enum mr_refusal mr_txns_prepare(struct mr_txns *t, struct mr_err *err)
 {
-    return mr_replay_prepare(&t->replay, t->config.partitions, err);
+    return mr_replay_prepare(&t->replay, (int32_t)mr_txns_settings(t)->transaction_state_log_num_partitions,
+                             err);
 }
 
 /* ------------------------------------------------------------------ a record */
@@ -271,7 +272,7 @@ mr_code mr_txns_load(struct mr_txns *t, struct mr_err *err)
         .batch_bytes = MR_SLICE("8388608"),
         .batch_bytes_max = MR_TXN_RECORD_BYTES_MAX,
         .holds = "transactional ids",
-        .away_max_ms = t->config.expiry_ms / 2,
+        .away_max_ms = mr_txns_settings(t)->transactional_id_expiration_ms / 2,
         .owner = t,
         .record = take_record,
         .ready = mr_txns_loaded,

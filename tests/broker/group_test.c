@@ -686,7 +686,7 @@ static void a_full_group_takes_nobody_in(void **state)
     (void)state;
     struct site *s = site_new(1);
     struct client *a = client(s, "a"), *b = client(s, "b"), *c = client(s, "c");
-    s->config.members_max = 2;
+    node_given(&s->broker_config, "group.max.size", "2");
     site_close(s);
     site_open(s);
     join(a); /* who has an id has a place */

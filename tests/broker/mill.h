@@ -43,6 +43,14 @@ static inline void seal(struct mr_buf *b)
         b->p[17 + i] = (char)(crc >> (24 - 8 * i));
 }
 
+/* A setting of the node, as if it had been started with it. */
+static inline void node_given(struct mr_broker_config *c, const char *name, const char *value)
+{
+    struct mr_err err = {0};
+    if (mr_node_layer_set(&c->node, mr_slice_of(name), mr_slice_of(value), &err))
+        fail_msg("%s", err.text);
+}
+
 struct mill {
     struct mr_sim *sim;
     struct mr_world *world;

@@ -101,27 +101,114 @@ static void whatever_the_disk_fails_once_at_start_the_coordinators_come_to_know_
     assert_true(refused > 2);
 }
 
+struct reader {
+    struct shop *shop;
+    int refusals, records, forgotten; /* refusals: of the first record, still to come */
+    mr_ms tried[16];
+    int tries;
+    bool ready;
+    struct mr_buf told;
+};
+
+static mr_code take(void *owner, int32_t partition, const struct mr_batch_header *h,
+                    const struct mr_record *r, struct mr_err *err)
+{
+    struct reader *me = owner;
+    (void)partition;
+    (void)h;
+    if (r->offset == 0)
+        me->tried[me->tries++] = mr_sim_now(me->shop->m.sim);
+    me->records++;
+    return r->offset == 1 && me->refusals-- > 0 ? mr_fail(err, MR_MEMORY, "no memory") : MR_OK;
+}
+
+static void ready(void *owner, int32_t partition)
+{
+    ((struct reader *)owner)->ready |= partition >= 0;
+}
+
+static void forget(void *owner, int32_t partition)
+{
+    struct reader *me = owner;
+    me->forgotten += partition >= 0;
+    me->records = 0;
+}
+
 static void a_partition_that_cannot_be_read_is_tried_again_later_and_later_and_told_once(void **state)
 {
     (void)state;
-    struct mr_buf told = {0};
-    struct shop s = stocked(3, &told);
-    shop_open(&s);
-    static const mr_ms tries[] = {0, 1000, 3000, 7000, 15000, 31000, 63000, 123000};
+    static const mr_ms want[] = {0, 1000, 3000, 7000, 15000, 31000, 63000, 123000, 183000};
+    struct shop s = shop_new(3);
+    struct reader me = {.shop = &s, .refusals = 8};
+    struct mr_replay r = {0};
+    struct mr_err err = {0};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(move(&s, "g", i), MR_REFUSE_NONE);
+    struct mr_replay_config c = {
+        .topic = MR_SLICE(MR_OFFSETS_TOPIC),
+        .batch_bytes_max = 1 << 20,
+        .holds = "things",
+        .away_max_ms = HOUR,
+        .owner = &me,
+        .record = take,
+        .ready = ready,
+        .forget = forget,
+        .tell = tell,
+        .tell_arg = &me.told,
+    };
+    int32_t mine = mr_groups_partition_of(MR_SLICE("g"), 4);
     mr_ms begin = mr_sim_now(s.m.sim);
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
-        mr_sim_run_until(s.m.sim, begin + tries[i] - (i ? 10 : 0));
-        mr_sim_faults(s.m.world)->fail_read =
-            1; /* the first thing that is read then is of the first partition */
-        pass(&s, 20);
-        assert_int_equal(mr_sim_faults(s.m.world)->fail_read, 0);
+    assert_int_equal(mr_replay_begin(&r, s.m.world, s.broker, &c, &err), MR_OK);
+    assert_int_equal(mr_replay_check(&r, mine), MR_REFUSE_COORDINATOR_LOADING);
+    pass(&s, 500);
+    assert_int_equal(mr_replay_check(&r, mine), MR_REFUSE_COORDINATOR_NOT_AVAILABLE);
+    assert_int_equal(mr_replay_check(&r, (mine + 1) % 4), MR_REFUSE_NONE);
+    assert_false(mr_replay_loading(&r));
+    pass(&s, 200000);
+    assert_int_equal(mr_replay_check(&r, mine), MR_REFUSE_NONE);
+    assert_int_equal(me.tries, sizeof want / sizeof want[0]);
+    for (int i = 0; i < me.tries; i++)
+        assert_int_equal(me.tried[i] - begin, want[i]);
+    assert_int_equal(me.forgotten, 8);
+    assert_int_equal(me.records, 3); /* L2: what was read before it failed is not counted twice */
+    assert_true(mr_buf_put(&me.told, "", 1));
+    assert_string_equal(
+        strstr(me.told.p, "cannot be read at"),
+        "cannot be read at offset 1, its things stay unavailable: no memory; it is tried again\n"
+        "__consumer_offsets-0 could be read, its things are available again\n");
+    mr_replay_end(&r);
+    mr_buf_fini(&me.told);
+    shop_free(&s);
+}
+
+static void a_partition_that_was_damaged_serves_again_once_it_is_whole(void **state)
+{
+    (void)state;
+    struct mr_buf told = {0};
+    struct shop s = stocked(1, &told);
+    char path[128];
+    (void)snprintf(path, sizeof path, "d/topics/__consumer_offsets-%d/00000000000000000000.log",
+                   mr_groups_partition_of(MR_SLICE("g"), 4));
+    shop_open(&s);
+    for (int32_t i = 0; i < 4; i++) { /* opened, so that nothing but the topic's reader meets the damage */
+        enum mr_refusal why;
+        struct mr_err err = {0};
+        assert_non_null(mr_broker_partition(s.broker, mr_broker_topic(s.broker, MR_SLICE(MR_OFFSETS_TOPIC)),
+                                            i, &why, &err));
     }
-    mr_sim_run_until(s.m.sim, begin + 183000 + 20);
-    assert_true(both_there(&s));
+    assert_true(mr_sim_flip(s.m.world, path, 80, 3));
+    pass(&s, 5000);
+    assert_int_equal(offset_of(&s, "g"), -2);
     assert_true(mr_buf_put(&told, "", 1));
-    char *first = strstr(told.p, "cannot be read");
-    assert_non_null(first);
-    assert_null(strstr(first + 1, "cannot be read"));
+    assert_non_null(strstr(told.p, "restore the partition from a copy"));
+    assert_int_equal(move(&s, "g", 8), MR_REFUSE_COORDINATOR_NOT_AVAILABLE);
+    assert_int_equal(move(&s, "a", 9), MR_REFUSE_NONE); /* of another partition */
+    pass(&s, MR_REPLAY_AGAIN_MS_MAX);
+    assert_int_equal(offset_of(&s, "g"), -2);
+    assert_true(mr_sim_flip(s.m.world, path, 80, 3));
+    pass(&s, MR_REPLAY_AGAIN_MS_MAX);
+    assert_int_equal(offset_of(&s, "g"), 7);
+    assert_int_equal(move(&s, "g", 8), MR_REFUSE_NONE);
     shop_free(&s);
     mr_buf_fini(&told);
 }
@@ -161,7 +248,7 @@ static void a_jump_of_the_wall_clock_expires_no_offset_and_no_id(void **state)
             assert_int_equal(offset_of(&s, "g"), 7); /* six of seven days old */
             assert_int_equal(mr_txns_view(s.txns, MR_SLICE("k"), &v), MR_REFUSE_NONE);
             assert_int_equal(offset_of(&s, "h"), 1);
-            pass(&s, (mr_ms)DAY + 30 * 60 * 1000 + (away ? 2 * (mr_ms)DAY : 2 * HOUR));
+            pass(&s, (mr_ms)DAY + 30 * 60 * 1000 + (away ? 2 * (mr_ms)DAY : 0) + 2 * HOUR);
             assert_int_equal(offset_of(&s, "g"), -1); /* but time goes on */
             assert_int_equal(mr_txns_view(s.txns, MR_SLICE("k"), &v), MR_REFUSE_TXN_ID_NOT_FOUND);
             shop_free(&s);
@@ -218,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_the_disk_fails_once_at_start_the_coordinators_come_to_know_all),
         cmocka_unit_test(a_partition_that_cannot_be_read_is_tried_again_later_and_later_and_told_once),
+        cmocka_unit_test(a_partition_that_was_damaged_serves_again_once_it_is_whole),
         cmocka_unit_test(a_jump_of_the_wall_clock_expires_no_offset_and_no_id),
         cmocka_unit_test(a_clock_that_jumped_and_was_put_right_again_expires_nothing),
         cmocka_unit_test(sessions_and_transactions_do_not_look_at_the_wall_clock),
