@@ -31,7 +31,7 @@ enum {
 
 struct mr_txns_config {
     int32_t partitions;    /* of __transaction_state when it is made; default 4 (see mr_groups_config) */
-    mr_ms timeout_max_ms;  /* transaction.max.timeout.ms; default 15 min */
+    mr_ms timeout_max_ms;  /* transaction.max.timeout.ms; default 1 h */
     mr_ms expiry_ms;       /* ids that nobody uses are forgotten after; default 7 days */
     mr_ms expiry_every_ms; /* between looks for such; default 1 hour */
     mr_ms tick_ms;    /* between looks for transactions whose time is over, and tries again; default 1 s */
