@@ -40,6 +40,7 @@ struct mr_request {
     struct mr_holes holes;
     struct mr_held_file *files; /* [arena] one for each hole */
     uint32_t file_count;
+    size_t charged;        /* bytes, to the listener */
     bool answered, silent; /* silent: acks=0, nothing is sent */
     uint32_t sends;        /* not done yet */
     /* while it waits */
@@ -99,6 +100,12 @@ struct mr_kafka_listener {
     struct mr_address shown;
 };
 
+/* A handler that has not returned; one may answer what lets another begin. */
+struct mr_kafka_running {
+    struct mr_request *request; /* NULL: it has gone meanwhile */
+    struct mr_kafka_running *outer;
+};
+
 struct mr_kafka {
     struct mr_node *node;
     struct mr_kafka_listener listeners[MR_KAFKA_LISTENERS_MAX];
@@ -106,7 +113,9 @@ struct mr_kafka {
     struct mr_kafka_conn *conns;
     uint32_t conn_count;
     size_t busy;  /* requests */
-    size_t bytes; /* of requests that came in part, or wait for earlier ones */
+    size_t rests; /* connections with requests that came whole and are not run yet */
+    size_t bytes; /* that requests hold: coming in, waiting, and as answers that are not out */
+    struct mr_kafka_running *running; /* the innermost */
     struct mr_request *kept;
     uint32_t kept_count;
     struct mr_timer sweep;
@@ -140,7 +149,7 @@ static inline uint32_t mr_kafka_be32(const char *p)
 /* Lists of addresses, by commas; the first of `advertise` is for the first of `listen`, and so on. */
 mr_code mr_kafka_listen(struct mr_kafka *k, const char *listen, const char *advertise, struct mr_err *err);
 void mr_kafka_deafen(struct mr_kafka *k);                       /* no new connections */
-void mr_kafka_accept(void *listener, int fd, const char *peer); /* kafka.c */
+void mr_kafka_accept(void *listener, int fd, const char *peer); /* kafka_conn.c */
 
 /* --- handlers, a file each */
 void mr_kafka_produce(struct mr_request *r);

@@ -99,7 +99,7 @@ static void look_at(struct mr_request *r, struct fetch_row *row, size_t room, bo
 static bool fetch_look(struct mr_request *r)
 {
     struct fetch_state *s = r->state;
-    size_t most = mr_request_node(r)->config.fetch_bytes_max, total = 0;
+    size_t most = (size_t)mr_broker_node_settings(mr_request_node(r)->broker)->fetch_max_bytes, total = 0;
     if (s->in.max_bytes >= 0 && (size_t)s->in.max_bytes < most)
         most = (size_t)s->in.max_bytes;
     bool failed = false;

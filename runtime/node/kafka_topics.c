@@ -86,7 +86,8 @@ static bool answer_topic(struct mr_request *r, const struct mr_metadata_request 
         enum mr_refusal bad = mr_topic_name_check(want->name, &err);
         if (bad)
             why = bad;
-        else if (in->allow_auto_topic_creation && n->config.broker.auto_create) {
+        else if (in->allow_auto_topic_creation &&
+                 mr_broker_node_settings(n->broker)->auto_create_topics_enable) {
             why = mr_broker_create(n->broker, want->name, -1, NULL, 0, false, &t, &err);
             if (why)
                 mr_node_tell(n, MR_WARN, "kafka: topic '%.*s' cannot be made for %s: %s",

@@ -219,7 +219,7 @@ static void connections_beyond_the_limit_are_refused_and_room_is_given_again(voi
         api_versions_works(fds[i]);
     }
     expect_closed(dial(s));
-    assert_true(site_said(s, "connections_max is 20"));
+    assert_true(site_said(s, "max.connections is 20"));
     (void)close(fds[0]);
     api_versions_works(fds[1]); /* by its answer the node has most likely seen the close */
     int again = -1;

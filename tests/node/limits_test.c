@@ -70,7 +70,7 @@ static void connections_wait_for_memory_and_each_is_served(void **state)
         expect_produced(all[i].fd, i);
         assert_int_equal(pthread_join(all[i].thread, NULL), 0);
     }
-    assert_true(site_said(s, "request_bytes_max"));
+    assert_true(site_said(s, "queued.max.request.bytes"));
     for (int i = 0; i < HOLDERS; i++) {
         push(all[i].fd, all[i].frame.p + all[i].frame.len - 1, 1);
         expect_produced(all[i].fd, i);
@@ -214,6 +214,104 @@ static void who_does_not_read_is_not_listened_to_and_loses_nothing(void **state)
     site_free(s);
 }
 
+/* Few bytes each, and many of them: what waits for all of them together is bounded too. */
+static void answers_that_nobody_takes_are_counted_over_all_connections(void **state)
+{
+    enum { CONNECTIONS = 60, REQUESTS = 200, PARTITIONS = 1000 };
+    struct site *s = site_new(little_memory);
+    int fds[CONNECTIONS], good = dial(s);
+    struct rusage before, after;
+    struct mr_buf all = {0};
+    struct mr_metadata_request in;
+    (void)state;
+    assert_int_equal(create_topic(good, "t", PARTITIONS), 0);
+    assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+    mr_metadata_request_init(&in);
+    in.topics_count = -1;
+    for (int i = 0; i < REQUESTS; i++) {
+        struct mr_buf frame = frame_of(3, 9, i, &in);
+        assert_true(mr_buf_put(&all, frame.p, frame.len));
+        mr_buf_fini(&frame);
+    }
+    for (int k = 0; k < CONNECTIONS; k++) {
+        int little = 64 << 10;
+        fds[k] = dial(s);
+        assert_int_equal(setsockopt(fds[k], SOL_SOCKET, SO_RCVBUF, &little, sizeof little), 0);
+        push(fds[k], all.p, all.len);
+    }
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(produce(good, "t", batch_of("x", 1, MR_CODEC_NONE, -1, -1), NULL), 0);
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    /* KiB. One alone may have 1 MiB waiting; the limit of all is 2 MiB, and then 64 KiB and an answer each. */
+    assert_true(after.ru_maxrss - before.ru_maxrss < 64 << 10);
+    for (int i = 0; i < REQUESTS; i++)
+        for (int k = 0; k < CONNECTIONS; k++) {
+            struct answer a;
+            struct mr_metadata_response out;
+            receive(fds[k], 3, 9, i, &a, &out);
+            answer_fini(&a);
+        }
+    for (int k = 0; k < CONNECTIONS; k++)
+        (void)close(fds[k]);
+    mr_buf_fini(&all);
+    (void)close(good);
+    site_free(s);
+}
+
+/* More than a connection may have in hand, and the node closes: what came in is answered all the same. */
+static void what_was_accepted_is_answered_before_a_node_closes(void **state)
+{
+    enum { REQUESTS = 3 * 64 };
+    struct site *s = site_new(NULL);
+    int fd = dial(s);
+    struct mr_buf all = {0};
+    struct mr_buf batch = batch_of("a", 1, MR_CODEC_NONE, -1, -1);
+    (void)state;
+    assert_int_equal(create_topic(fd, "t", 1), 0);
+    for (int i = 0; i < REQUESTS; i++) {
+        struct mr_buf frame = produce_frame("t", 9, -1, i, (struct mr_slice){batch.p, batch.len});
+        assert_true(mr_buf_put(&all, frame.p, frame.len));
+        mr_buf_fini(&frame);
+    }
+    assert_true(all.len < 60000); /* the node gets it in one piece */
+    push(fd, all.p, all.len);
+    expect_produced(fd, 0);
+    site_close(s);
+    for (int i = 1; i < REQUESTS; i++)
+        expect_produced(fd, i);
+    expect_closed(fd);
+    site_open(s);
+    fd = dial(s);
+    int64_t base;
+    assert_int_equal(produce(fd, "t", batch, &base), 0);
+    assert_int_equal(base, REQUESTS);
+    (void)close(fd);
+    mr_buf_fini(&all);
+    site_free(s);
+}
+
+static void one_address_may_have_three(struct mr_node_config *c)
+{
+    assert_int_equal(
+        mr_node_layer_set(&c->broker.node, MR_SLICE("max.connections.per.ip"), MR_SLICE("3"), NULL), 0);
+}
+
+static void connections_of_one_address_have_a_limit_of_their_own(void **state)
+{
+    struct site *s = site_new(one_address_may_have_three);
+    int fds[3];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        fds[i] = dial(s);
+        (void)create_topic(fds[i], "t", 1);
+    }
+    expect_closed(dial(s));
+    assert_true(site_said(s, "max.connections.per.ip"));
+    for (int i = 0; i < 3; i++)
+        (void)close(fds[i]);
+    site_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +321,9 @@ int main(void)
         cmocka_unit_test(a_stalled_request_does_not_keep_others_from_memory_for_long),
         cmocka_unit_test(a_thousand_stalled_connections_disturb_nobody_and_go),
         cmocka_unit_test(who_does_not_read_is_not_listened_to_and_loses_nothing),
+        cmocka_unit_test(answers_that_nobody_takes_are_counted_over_all_connections),
+        cmocka_unit_test(what_was_accepted_is_answered_before_a_node_closes),
+        cmocka_unit_test(connections_of_one_address_have_a_limit_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
