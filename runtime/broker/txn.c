@@ -186,6 +186,8 @@ static void live_free(struct mr_txn *x)
     if (l->next)
         l->next->link = l->link;
     mr_txn_marks_forget(l);
+    if (l->ender)
+        l->ender->held = NULL;
     if (l->ticket) {
         if (l->ticket->call)
             l->ticket->call->ticket = NULL;
@@ -259,6 +261,31 @@ static void apply(struct mr_txn *x, struct mr_txn_ticket *k)
     }
 }
 
+static struct mr_txn_call *ender_take(struct mr_txn_live *l, bool *calling)
+{
+    struct mr_txn_call *c = l->ender;
+    *calling = l->ender_calling;
+    c->held = NULL;
+    l->ender = NULL;
+    return c;
+}
+
+void mr_txn_end_answer(struct mr_txn *x)
+{
+    bool calling;
+    struct mr_txn_call *c = x->live->ender ? ender_take(x->live, &calling) : NULL;
+    if (c && !calling)
+        c->done(c);
+}
+
+/* The decision is durable: the answer waits until all is complete. */
+static void ender_hold(struct mr_txn_live *l, struct mr_txn_call *c, bool calling)
+{
+    l->ender = c;
+    l->ender_calling = calling;
+    c->held = l;
+}
+
 void mr_txn_settled(struct mr_txn_ticket *k)
 {
     struct mr_txn *x = k->txn;
@@ -277,6 +304,12 @@ void mr_txn_settled(struct mr_txn_ticket *k)
     }
     mr_txn_ticket_free(k);
     mr_txn_check(x);
+    if (ok && step == MR_TXN_STEP_PREPARE && c) {
+        ender_hold(x->live, c, calling);
+        c = NULL;
+    } else if (step == MR_TXN_STEP_COMPLETE && x->live->ender) { /* also when it is to be written again */
+        c = ender_take(x->live, &calling);
+    }
     if (ok && step == MR_TXN_STEP_PREPARE)
         mr_txn_push(x);
     else if ((ok && step == MR_TXN_STEP_FORGET) || x->producer < 0)
@@ -306,6 +339,7 @@ static enum mr_refusal may_ask(const struct mr_txns *t, struct mr_slice id)
 static bool begin(struct mr_txns *t, struct mr_txn_call *c, enum mr_refusal *why)
 {
     c->ticket = NULL;
+    c->held = NULL;
     c->out_producer = NOTHING;
     c->out_epoch = NOTHING;
     c->refusal = MR_REFUSE_NONE;
@@ -320,10 +354,11 @@ static bool send(struct mr_txn_call *c, struct mr_txn_ticket *k)
     k->calling = true;
     c->ticket = k;
     mr_txn_ticket_send(k);
-    if (!c->ticket)
-        return true;
-    c->ticket->calling = false;
-    return false;
+    if (c->ticket)
+        c->ticket->calling = false;
+    if (c->held)
+        c->held->ender_calling = false;
+    return !c->ticket && !c->held;
 }
 
 /* The one that this producer may change. NULL: *why says. */
@@ -503,7 +538,10 @@ void mr_txns_forget(struct mr_txn_call *c)
 {
     if (c->ticket)
         c->ticket->call = NULL;
+    if (c->held)
+        c->held->ender = NULL;
     c->ticket = NULL;
+    c->held = NULL;
 }
 
 enum mr_refusal mr_txns_verify(struct mr_txns *t, struct mr_slice id, int64_t producer, int16_t epoch,

@@ -76,6 +76,7 @@ struct mr_txn_call {
     int16_t out_epoch;
     /* the coordinator's */
     struct mr_txn_ticket *ticket;
+    struct mr_txn_live *held; /* of end: decided, and waits for the completion */
 };
 struct mr_txn_at {
     struct mr_slice topic;
@@ -87,8 +88,10 @@ struct mr_txn_at {
 bool mr_txns_init_producer(struct mr_txns *t, struct mr_txn_call *c);
 /* These partitions, which exist, belong to the transaction; begins one if need be. */
 bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_at *parts, size_t count);
-/* Decides it. Settled when the decision is durable; markers follow. To say the same again is fine, also of a
- * transaction without partitions; TXN_STATE: it ended the other way. */
+/* Decides it. Settled when it is complete, so that the producer's next transaction is not told to come again
+ * (Kafka answers with the decision, and its clients then wait 20 ms and more); or with the decision, when a
+ * marker cannot be written now. To say the same again is fine, also of a transaction without partitions;
+ * TXN_STATE: it ended the other way. */
 bool mr_txns_end(struct mr_txns *t, struct mr_txn_call *c, bool commit);
 void mr_txns_forget(struct mr_txn_call *c); /* it is done all the same; idle is fine */
 

@@ -36,6 +36,8 @@ struct mr_txn_live {
     uint32_t unmarked;            /* parts that have no marker yet, while completing */
     bool pushing;                 /* inside of mr_txn_push */
     bool told;                    /* that a marker cannot be written */
+    struct mr_txn_call *ender;    /* whose end is decided, and who waits for the completion; NULL: nobody */
+    bool ender_calling;           /* inside of the call that ends it */
 };
 
 struct mr_txn {
@@ -122,6 +124,8 @@ bool mr_txn_set_copy(struct mr_txn_set *to, const struct mr_txn_set *from); /* t
 void mr_txn_set_fini(struct mr_txn_set *s);
 /* A ticket has settled: applied when ok. Goes on with what follows and answers the call. */
 void mr_txn_settled(struct mr_txn_ticket *k);
+/* Whoever waits for the end hears now that it is decided. */
+void mr_txn_end_answer(struct mr_txn *x);
 void mr_txns_loaded(void *txns, int32_t partition);
 
 /* --- txn_store.c */

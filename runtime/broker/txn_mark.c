@@ -18,8 +18,10 @@ struct mr_txn_mark {
 static void complete(struct mr_txn *x)
 {
     struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_COMPLETE);
-    if (!k)
-        return; /* the next tick tries again */
+    if (!k) { /* the next tick tries again */
+        mr_txn_end_answer(x);
+        return;
+    }
     k->state = x->state == MR_TXN_PREPARE_COMMIT ? MR_TXN_COMPLETE_COMMIT : MR_TXN_COMPLETE_ABORT;
     k->start_ms = -1;
     mr_txn_ticket_send(k);
@@ -27,6 +29,7 @@ static void complete(struct mr_txn *x)
 
 static void tell_stuck(struct mr_txn *x, const struct mr_txn_part *part, const char *why)
 {
+    mr_txn_end_answer(x);
     if (x->live->told)
         return;
     x->live->told = true;
@@ -100,8 +103,12 @@ void mr_txn_push(struct mr_txn *x)
 {
     struct mr_txn_live *l = x->live;
     mr_assert(mr_txn_is_completing(x));
-    if (l->ticket || l->pushing || (x->txns->groups && mr_groups_loading(x->txns->groups)))
+    if (l->ticket || l->pushing)
+        return;
+    if (x->txns->groups && mr_groups_loading(x->txns->groups)) {
+        mr_txn_end_answer(x);
         return; /* who reads __consumer_offsets must not miss a marker; the next tick comes again */
+    }
     l->pushing = true;
     for (uint32_t i = 0; i < l->set.count; i++)
         if (!l->set.v[i].marked && !l->set.v[i].mark)

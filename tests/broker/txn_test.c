@@ -134,6 +134,44 @@ static void to_end_a_transaction_twice_the_same_way_is_fine_and_the_other_way_is
     shop_free(&s);
 }
 
+static void the_next_transaction_begins_at_once_after_an_end_was_answered(void **state)
+{
+    struct shop s = shop_new(19);
+    struct maker k = maker_of(&s, "k");
+    struct mr_txn_at parts[PARTITIONS];
+    (void)state;
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        parts[i] = (struct mr_txn_at){MR_SLICE("t"), i};
+    assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(make_add(&k, parts, PARTITIONS), MR_REFUSE_NONE);
+        assert_int_equal(make_say(&k, i % PARTITIONS, "a", false), MR_REFUSE_NONE);
+        assert_int_equal(make_end(&k, i % 3 != 0), MR_REFUSE_NONE);
+    }
+    shop_free(&s);
+}
+
+static void who_went_while_its_transaction_completes_is_not_told(void **state)
+{
+    struct shop s = shop_new(20);
+    struct maker k = maker_of(&s, "k");
+    (void)state;
+    assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
+    assert_int_equal(make_add_until(&k), MR_REFUSE_NONE);
+    assert_int_equal(make_say(&k, 0, "a", false), MR_REFUSE_NONE);
+    for (mr_ms after = 0; after < 40; after++) {
+        struct asked a = asking(&k);
+        a.done = mr_txns_end(s.txns, &a.c, true);
+        pass(&s, after);
+        bool told = a.done;
+        mr_txns_forget(&a.c);
+        pass(&s, 1000);
+        assert_int_equal(a.done, told);
+        assert_int_equal(make_add_until(&k), MR_REFUSE_NONE);
+    }
+    shop_free(&s);
+}
+
 static void calls_that_do_not_fit_are_refused_by_name(void **state)
 {
     struct shop s = shop_new(7);
@@ -410,6 +448,8 @@ int main(void)
         cmocka_unit_test(a_transaction_that_is_open_for_too_long_is_aborted_and_its_producer_fenced),
         cmocka_unit_test(time_goes_on_for_an_open_transaction_while_the_broker_is_away),
         cmocka_unit_test(to_end_a_transaction_twice_the_same_way_is_fine_and_the_other_way_is_not),
+        cmocka_unit_test(the_next_transaction_begins_at_once_after_an_end_was_answered),
+        cmocka_unit_test(who_went_while_its_transaction_completes_is_not_told),
         cmocka_unit_test(calls_that_do_not_fit_are_refused_by_name),
         cmocka_unit_test(who_names_its_epoch_gets_the_next_one_and_gets_it_again_when_the_answer_was_lost),
         cmocka_unit_test(a_transaction_that_is_left_is_aborted_for_who_names_its_epoch_and_comes_again),
