@@ -123,6 +123,10 @@ bool mr_topic_setting(const struct mr_topic *t, size_t i, struct mr_setting_row 
 struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_topic *t, int32_t partition,
                                          enum mr_refusal *why, struct mr_err *err);
 
+/* The same, but never opened for that: NULL when it is not open. */
+struct mr_partition *mr_broker_partition_open(const struct mr_broker *b, const struct mr_topic *t,
+                                              int32_t partition);
+
 /* Nothing was ever written to it nor asked of it: it is empty, and need not be opened to know. Cost: a stat. */
 bool mr_broker_partition_untouched(const struct mr_broker *b, const struct mr_topic *t, int32_t partition);
 /* Bytes of its log, without opening it for that: then what its files add up to. */

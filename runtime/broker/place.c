@@ -50,6 +50,13 @@ struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_to
     return p;
 }
 
+struct mr_partition *mr_broker_partition_open(const struct mr_broker *b, const struct mr_topic *pub,
+                                              int32_t partition)
+{
+    const struct topic *t = (const struct topic *)(const void *)pub;
+    return b->closing || partition < 0 || partition >= pub->partitions ? NULL : t->open[partition];
+}
+
 /* One partition is compacted at a time: its key map is the memory that compaction takes. */
 void mr_place_compact(void *arg)
 {

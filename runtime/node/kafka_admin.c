@@ -1,4 +1,4 @@
-/* kafka_admin.c - DeleteRecords, AlterConfigs, IncrementalAlterConfigs, CreatePartitions: changing what is.
+/* kafka_admin.c - AlterConfigs, IncrementalAlterConfigs, CreatePartitions: changing what is.
  */
 #include "node/kafka.h"
 
@@ -7,45 +7,6 @@ enum { CHANGES_MAX = 64, RESOURCE_TOPIC = 2, OPERATION_SET = 0, OPERATION_DELETE
 static struct mr_slice why_text(struct mr_request *r, enum mr_refusal why, const struct mr_err *err)
 {
     return why ? mr_request_text(r, err->code ? err->text : mr_refusal_text(why)) : (struct mr_slice){0};
-}
-
-/* ------------------------------------------------------------------ DeleteRecords */
-
-void mr_kafka_delete_records(struct mr_request *r)
-{
-    struct mr_delete_records_request in;
-    struct mr_delete_records_response out;
-    if (!mr_request_read(r, &in))
-        return;
-    mr_delete_records_response_init(&out);
-    int32_t topics = in.topics_count > 0 ? in.topics_count : 0;
-    if (!(out.topics = mr_request_take(r, (size_t)topics, sizeof *out.topics)))
-        return;
-    out.topics_count = topics;
-    for (int32_t i = 0; i < topics; i++) {
-        struct mr_delete_records_response_topic *o = &out.topics[i];
-        int32_t count = in.topics[i].partitions_count > 0 ? in.topics[i].partitions_count : 0;
-        enum mr_refusal unknown;
-        const struct mr_topic *t = mr_request_topic(r, in.topics[i].name, NULL, false, &unknown);
-        o->name = in.topics[i].name;
-        o->partitions_count = count;
-        if (!(o->partitions = mr_request_take(r, (size_t)count, sizeof *o->partitions)))
-            return;
-        for (int32_t k = 0; k < count; k++) {
-            const struct mr_delete_records_request_partition *want = &in.topics[i].partitions[k];
-            struct mr_delete_records_response_partition *q = &o->partitions[k];
-            enum mr_refusal why = unknown;
-            q->partition_index = want->partition_index;
-            q->low_watermark = -1;
-            struct mr_partition *p =
-                t ? mr_broker_partition(mr_request_node(r)->broker, t, want->partition_index, &why, NULL)
-                  : NULL;
-            if (p)
-                why = mr_partition_trim(p, want->offset, &q->low_watermark, NULL);
-            q->error_code = (int16_t)why;
-        }
-    }
-    mr_request_answer(r, &out);
 }
 
 /* ------------------------------------------------------------------ settings */

@@ -16,8 +16,9 @@ CHECKED = [
 DIFFERS = [
     '## What differs from Apache Kafka on one node',
     '',
-    '* A record becomes visible when it is durable. After acks 0 or 1 the end of the partition may lag for some',
-    '  milliseconds, and DeleteRecords up to such a record is refused with OFFSET_OUT_OF_RANGE until then.',
+    '* A record becomes visible when it is durable, also after acks 0 or 1: a fetch sees it some milliseconds later.',
+    '  ListOffsets waits for what was produced before it, up to half a second, so that who reads to the end reads it;',
+    '  DeleteRecords waits for the records that it is to delete, within its own timeout.',
     '* A client that fetches with a version below 10 (sarama 1.29 by default) is not given zstd.',
 ]
 def by_client(rows):
