@@ -100,6 +100,11 @@ void *mr_ask_take(struct mr_kafka *k, size_t count, size_t size)
     return p;
 }
 
+struct mr_arena *mr_ask_arena(struct mr_kafka *k)
+{
+    return &k->ask->arena.arena;
+}
+
 char *mr_ask_text(struct mr_kafka *k, struct mr_slice s)
 {
     char *text = mr_ask_take(k, s.len + 1, 1);

@@ -59,6 +59,7 @@ int32_t mr_ask_coordinator(struct mr_kafka *k, int8_t type, const char *key);
 enum { MR_ASK_LOADING = 14 }; /* an error of that kind */
 bool mr_ask_again(int16_t error, int64_t until_ms);
 
+struct mr_arena *mr_ask_arena(struct mr_kafka *k);        /* after the first mr_ask */
 char *mr_ask_text(struct mr_kafka *k, struct mr_slice s); /* with NUL, [arena]; null becomes "" */
 void *mr_ask_take(struct mr_kafka *k, size_t count,
                   size_t size); /* zeroed, [arena]; with no memory it ends */

@@ -1,296 +1,343 @@
-/* configs.c - `millrace configs`: settings of topics and brokers.
+/* configs.c - `millrace configs`: settings of topics, brokers and groups.
  *
- * librdkafka 2.0 has the older request alone, which replaces all settings of a topic at once. So alter reads
- * what is set, changes that, and writes all of it back: who alters the same topic in the same moment may be
- * overwritten. What a broker keeps secret cannot be read, so such a topic is refused.
+ * Law:  alter names what is to change and nothing else (IncrementalAlterConfigs), so that two who alter the same
+ *       topic in the same moment do not take each other's changes away.
  */
-#include "cli/kafka.h"
+#include "cli/configs.h"
 
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+
+typedef struct mr_describe_configs_response_config entry;
+
+static const struct kind {
+    const char *name;
+    int8_t type;
+} kinds[] = {{"topic", MR_CONFIGS_TOPIC}, {"broker", MR_CONFIGS_BROKER}, {"group", MR_CONFIGS_GROUP}};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+static const char *kind_name(int8_t type)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        if (kinds[i].type == type)
+            return kinds[i].name;
+    return "resource";
+}
 
 /* ------------------------------------------------------------------ reading */
 
-/* The answer, its one resource and that one's entries; NULL: told. [move] the event */
-static rd_kafka_event_t *ask(struct mr_kafka *k, rd_kafka_ResourceType_t type, const char *name,
-                             const rd_kafka_ConfigEntry_t ***entries, size_t *count)
+/* Whom to ask: a broker about itself, anyone about the rest. false: told. */
+static bool node_of(struct mr_kafka *k, int8_t type, const char *name, int32_t *node)
 {
-    rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(type, name);
-    rd_kafka_AdminOptions_t *o = mr_kafka_admin_options(k, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    size_t resources = 0;
-    rd_kafka_DescribeConfigs(k->rk, &r, 1, o, k->queue);
-    rd_kafka_AdminOptions_destroy(o);
-    rd_kafka_ConfigResource_destroy(r);
-    rd_kafka_event_t *e = mr_kafka_answer(k, "read the settings of", name);
-    if (!e)
+    int64_t id = 0;
+    *node = MR_ASK_ANYONE;
+    if (type != MR_CONFIGS_BROKER || !*name)
+        return true;
+    for (int i = 0; mr_parse_i64(mr_slice_of(name), &id) && i < k->meta->broker_cnt; i++)
+        if (k->meta->brokers[i].id == id) {
+            *node = k->meta->brokers[i].id;
+            return true;
+        }
+    mr_cli_say(
+        "millrace: error: no broker '%s' at %s\n  = brokers are named by number; `default` is what holds "
+        "for all of them. There is:",
+        name, k->broker);
+    for (int i = 0; i < k->meta->broker_cnt; i++)
+        mr_cli_say("    %" PRId32 " at %s:%d", k->meta->brokers[i].id, k->meta->brokers[i].host,
+                   k->meta->brokers[i].port);
+    return false;
+}
+
+const mr_configs *mr_configs_read(struct mr_kafka *k, int8_t type, const char *name)
+{
+    struct mr_describe_configs_request_resource one;
+    struct mr_describe_configs_request request;
+    struct mr_describe_configs_response response;
+    int32_t node;
+    mr_describe_configs_request_init(&request);
+    mr_describe_configs_request_resource_init(&one);
+    one.resource_type = type;
+    one.resource_name = mr_slice_of(name);
+    one.configuration_keys_count = -1; /* all */
+    request.resources = &one;
+    request.resources_count = 1;
+    if (!node_of(k, type, name, &node) || !mr_ask(k, node, MR_ASK_DESCRIBE_CONFIGS, &request, &response))
         return NULL;
-    const rd_kafka_ConfigResource_t **list =
-        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(e), &resources);
-    if (resources == 1 && !rd_kafka_ConfigResource_error(list[0])) {
-        *entries = rd_kafka_ConfigResource_configs(list[0], count);
-        return e;
-    }
+    const mr_configs *got = response.results_count == 1 ? &response.results[0] : NULL;
+    if (got && !got->error_code)
+        return got;
     (void)mr_kafka_refused(k, "read the settings of", name,
-                           resources ? rd_kafka_ConfigResource_error(list[0]) : RD_KAFKA_RESP_ERR__BAD_MSG,
-                           resources ? rd_kafka_ConfigResource_error_string(list[0]) : NULL);
-    rd_kafka_event_destroy(e);
+                           got ? (rd_kafka_resp_err_t)got->error_code : RD_KAFKA_RESP_ERR__BAD_MSG,
+                           got && got->error_message.len ? mr_ask_text(k, got->error_message) : NULL);
     return NULL;
+}
+
+const char *mr_configs_value(struct mr_kafka *k, const mr_configs *all, const char *name)
+{
+    for (int32_t i = 0; all && i < all->configs_count; i++)
+        if (mr_slice_eq(all->configs[i].name, mr_slice_of(name)) && all->configs[i].value.p)
+            return mr_ask_text(k, all->configs[i].value);
+    return NULL;
+}
+
+static const char *source_name(const entry *e)
+{
+    static const char *const names[] = {"UNKNOWN_CONFIG",
+                                        "DYNAMIC_TOPIC_CONFIG",
+                                        "DYNAMIC_BROKER_CONFIG",
+                                        "DYNAMIC_DEFAULT_BROKER_CONFIG",
+                                        "STATIC_BROKER_CONFIG",
+                                        "DEFAULT_CONFIG",
+                                        "DYNAMIC_BROKER_LOGGER_CONFIG",
+                                        "CLIENT_METRICS_CONFIG",
+                                        "GROUP_CONFIG"};
+    bool known = e->config_source >= 0 && (size_t)e->config_source < sizeof names / sizeof names[0];
+    return names[known ? e->config_source : 0];
+}
+
+/* ------------------------------------------------------------------ words of the command line */
+
+/* "topic orders", "broker 1", "broker default"; 0, or the exit code. */
+static int kind_of(const struct mr_kafka_call *c, int8_t *type, const char **name)
+{
+    const char *names[KINDS];
+    for (size_t i = 0; i < KINDS; i++) {
+        names[i] = kinds[i].name;
+        if (strcmp(c->words[0], names[i]) != 0)
+            continue;
+        *type = kinds[i].type;
+        *name = c->words[1];
+        if (*type == MR_CONFIGS_BROKER && !strcmp(*name, "default"))
+            *name = "";
+        return MR_EXIT_OK;
+    }
+    return mr_cli_unknown("kind of resource", c->words[0], names, KINDS, "millrace configs --help");
+}
+
+/* ------------------------------------------------------------------ describe */
+
+struct describing {
+    struct mr_kafka_call c; /* first */
+    bool changed;
+    int8_t type;
+    const char *name;
+};
+
+static int check_describe(struct mr_kafka_call *c)
+{
+    struct describing *d = (struct describing *)c;
+    return kind_of(c, &d->type, &d->name);
 }
 
 static int by_name(const void *a, const void *b)
 {
-    const rd_kafka_ConfigEntry_t *const *x = a, *const *y = b;
-    return strcmp(rd_kafka_ConfigEntry_name(*x), rd_kafka_ConfigEntry_name(*y));
+    const entry *const *x = a, *const *y = b;
+    size_t n = (*x)->name.len < (*y)->name.len ? (*x)->name.len : (*y)->name.len;
+    int order = memcmp((*x)->name.p, (*y)->name.p, n);
+    return order ? order : ((*x)->name.len > (*y)->name.len) - ((*x)->name.len < (*y)->name.len);
 }
 
-static bool print_text(const rd_kafka_ConfigEntry_t **entries, size_t count)
+static int run_describe(struct mr_kafka_call *c)
 {
-    struct mr_table table = {.columns = 3};
-    mr_table_cell(&table, "SETTING");
-    mr_table_cell(&table, "VALUE");
-    mr_table_cell(&table, "FROM");
-    for (size_t i = 0; i < count; i++) {
-        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-        mr_table_cell(&table, "%s", rd_kafka_ConfigEntry_name(entries[i]));
-        mr_table_cell(&table, "%s", value ? (*value ? value : "\"\"") : "-");
-        mr_table_cell(&table, "%s", rd_kafka_ConfigSource_name(rd_kafka_ConfigEntry_source(entries[i])));
-    }
-    return mr_table_end(&table);
-}
-
-static bool print_json(const rd_kafka_ConfigEntry_t **entries, size_t count)
-{
-    struct mr_jsonl j = {0};
-    bool good = true;
-    for (size_t i = 0; good && i < count; i++) {
-        mr_jsonl_open(&j, NULL, '{');
-        mr_jsonl_text(&j, "name", rd_kafka_ConfigEntry_name(entries[i]));
-        mr_jsonl_text(&j, "value", rd_kafka_ConfigEntry_value(entries[i]));
-        mr_jsonl_text(&j, "from", rd_kafka_ConfigSource_name(rd_kafka_ConfigEntry_source(entries[i])));
-        mr_jsonl_bool(&j, "read_only", rd_kafka_ConfigEntry_is_read_only(entries[i]) == 1);
-        mr_jsonl_bool(&j, "sensitive", rd_kafka_ConfigEntry_is_sensitive(entries[i]) == 1);
-        mr_jsonl_close(&j, '}');
-        good = mr_jsonl_line(&j);
-    }
-    mr_jsonl_fini(&j);
-    return good;
-}
-
-static int describe_one(struct mr_kafka *k, rd_kafka_ResourceType_t type, const char *name, bool json)
-{
-    const rd_kafka_ConfigEntry_t **entries;
-    size_t count = 0;
-    if (type == RD_KAFKA_RESOURCE_TOPIC && !mr_kafka_topic(k, name))
+    static const struct mr_rows_column columns[] = {{"SETTING", "name"}, {"VALUE", "value"},
+                                                    {"FROM", "from"},    {NULL, "read_only"},
+                                                    {NULL, "sensitive"}, {0}};
+    struct describing *d = (struct describing *)c;
+    struct mr_kafka *k = &c->k;
+    struct mr_rows rows;
+    if (d->type == MR_CONFIGS_TOPIC && !mr_kafka_topic(k, d->name))
         return MR_EXIT_FAILED;
-    rd_kafka_event_t *e = ask(k, type, name, &entries, &count);
-    if (!e)
+    const mr_configs *all = mr_configs_read(k, d->type, d->name);
+    if (!all)
         return MR_EXIT_FAILED;
-    const rd_kafka_ConfigEntry_t **sorted = calloc(count + 1, sizeof *sorted);
-    bool good = sorted != NULL;
-    if (good) {
-        memcpy(sorted, entries, count * sizeof *sorted);
-        qsort(sorted, count, sizeof *sorted, by_name);
-        good = json ? print_json(sorted, count) : print_text(sorted, count);
-    }
-    free(sorted);
-    rd_kafka_event_destroy(e);
-    return good ? MR_EXIT_OK : MR_EXIT_FAILED;
-}
-
-/* ------------------------------------------------------------------ changing */
-
-static bool among(const rd_kafka_ConfigEntry_t **entries, size_t count, const char *name)
-{
+    size_t count = all->configs_count > 0 ? (size_t)all->configs_count : 0;
+    const entry **sorted = mr_ask_take(k, count, sizeof *sorted);
     for (size_t i = 0; i < count; i++)
-        if (!strcmp(rd_kafka_ConfigEntry_name(entries[i]), name))
-            return true;
-    const char **names = calloc(count + 1, sizeof *names);
-    for (size_t i = 0; names && i < count; i++)
-        names[i] = rd_kafka_ConfigEntry_name(entries[i]);
-    (void)mr_cli_unknown("setting", name, names, names ? count : 0, "millrace configs describe topic NAME");
-    free(names);
-    return false;
-}
-
-static bool is_named(const char *const *list, const char *name)
-{
-    size_t len = strlen(name);
-    for (; *list; list++)
-        if (!strncmp(*list, name, len) && ((*list)[len] == '\0' || (*list)[len] == '='))
-            return true;
-    return false;
-}
-
-/* What is set now and stays, then what is new. false: told. */
-static bool fill(rd_kafka_ConfigResource_t *r, const struct mr_verb *v,
-                 const rd_kafka_ConfigEntry_t **entries, size_t count, const char *const *set,
-                 const char *const *unset)
-{
+        sorted[i] = &all->configs[i];
+    qsort(sorted, count, sizeof *sorted, by_name);
+    mr_rows_open(&rows, c->f.json, columns);
     for (size_t i = 0; i < count; i++) {
-        const char *name = rd_kafka_ConfigEntry_name(entries[i]),
-                   *value = rd_kafka_ConfigEntry_value(entries[i]);
-        if (rd_kafka_ConfigEntry_source(entries[i]) != RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG ||
-            is_named(set, name) || is_named(unset, name))
+        const entry *e = sorted[i];
+        if (d->changed && e->config_source == MR_CONFIGS_DEFAULT)
             continue;
-        if (!value) {
-            mr_cli_say(
-                "millrace: error: '%s' is set and the broker keeps its value secret: it would be lost\n"
-                "  = give it again with --config %s=...",
-                name, name);
-            return false;
-        }
-        (void)rd_kafka_ConfigResource_set_config(r, name, value);
+        bool empty = !c->f.json && e->value.p && e->value.len == 0;
+        mr_rows_text(&rows, mr_ask_text(k, e->name));
+        mr_rows_text(&rows, empty ? "\"\"" : e->value.p ? mr_ask_text(k, e->value) : NULL);
+        mr_rows_text(&rows, source_name(e));
+        mr_rows_bool(&rows, e->read_only);
+        mr_rows_bool(&rows, e->is_sensitive);
     }
-    for (size_t i = 0; unset[i]; i++)
-        if (!among(entries, count, unset[i]))
-            return false;
-    for (size_t i = 0; set[i]; i++) {
-        char name[256];
-        const char *value;
-        if (!mr_kafka_pair(v, "setting", set[i], name, sizeof name, &value) || !among(entries, count, name))
-            return false;
-        (void)rd_kafka_ConfigResource_set_config(r, name, value);
-    }
-    return true;
-}
-
-static int change(struct mr_kafka *k, rd_kafka_ConfigResource_t *r, const char *name)
-{
-    int code = MR_EXIT_FAILED;
-    size_t count = 0;
-    rd_kafka_AdminOptions_t *o = mr_kafka_admin_options(k, RD_KAFKA_ADMIN_OP_ALTERCONFIGS);
-    rd_kafka_AlterConfigs(k->rk, &r, 1, o, k->queue);
-    rd_kafka_AdminOptions_destroy(o);
-    rd_kafka_event_t *e = mr_kafka_answer(k, "alter the settings of", name);
-    if (!e)
-        return code;
-    const rd_kafka_ConfigResource_t **list =
-        rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(e), &count);
-    if (count == 1 && !rd_kafka_ConfigResource_error(list[0]))
-        code = MR_EXIT_OK;
-    else
-        (void)mr_kafka_refused(k, "alter the settings of", name,
-                               count ? rd_kafka_ConfigResource_error(list[0]) : RD_KAFKA_RESP_ERR__BAD_MSG,
-                               count ? rd_kafka_ConfigResource_error_string(list[0]) : NULL);
-    rd_kafka_event_destroy(e);
-    return code;
-}
-
-int mr_kafka_alter_configs(const struct mr_verb *v, const struct mr_kafka_flags *f, const char *name,
-                           const char *const *set, const char *const *unset)
-{
-    struct mr_kafka k = {0};
-    const rd_kafka_ConfigEntry_t **entries;
-    size_t count = 0;
-    if (!set[0] && !unset[0]) {
-        mr_cli_say("millrace %s: nothing to change; usage: millrace %s", v->name, v->usage);
-        return MR_EXIT_USAGE;
-    }
-    int code = mr_kafka_admin(&k, v, f);
-    if (!code && !mr_kafka_topic(&k, name))
-        code = MR_EXIT_FAILED;
-    rd_kafka_event_t *e = code ? NULL : ask(&k, RD_KAFKA_RESOURCE_TOPIC, name, &entries, &count);
-    if (e) {
-        rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
-        code = fill(r, v, entries, count, set, unset) ? change(&k, r, name) : MR_EXIT_USAGE;
-        rd_kafka_ConfigResource_destroy(r);
-        rd_kafka_event_destroy(e);
-        if (!code && f->json) {
-            struct mr_jsonl j = {0};
-            mr_jsonl_open(&j, NULL, '{');
-            mr_jsonl_text(&j, "topic", name);
-            mr_jsonl_text(&j, "done", "altered");
-            mr_jsonl_close(&j, '}');
-            code = mr_jsonl_line(&j) ? MR_EXIT_OK : MR_EXIT_FAILED;
-            mr_jsonl_fini(&j);
-        } else if (!code) {
-            (void)printf("altered topic '%s'\n", name);
-        }
-    } else if (!code) {
-        code = MR_EXIT_FAILED;
-    }
-    mr_kafka_close(&k);
-    return code;
-}
-
-/* ------------------------------------------------------------------ the verbs */
-
-static bool kind_of(const struct mr_verb *v, const char *const *words, size_t count,
-                    rd_kafka_ResourceType_t *type)
-{
-    static const char *const kinds[] = {"topic", "broker"};
-    if (count < 2) {
-        mr_cli_say("millrace %s: %s is missing; usage: millrace %s", v->name,
-                   count ? "a name" : "topic or broker", v->usage);
-        return false;
-    }
-    *type = !strcmp(words[0], "topic") ? RD_KAFKA_RESOURCE_TOPIC : RD_KAFKA_RESOURCE_BROKER;
-    if (*type == RD_KAFKA_RESOURCE_TOPIC || !strcmp(words[0], "broker"))
-        return true;
-    (void)mr_cli_unknown("kind of resource", words[0], kinds, 2, "millrace configs --help");
-    return false;
+    return mr_rows_close(&rows) ? MR_EXIT_OK : MR_EXIT_FAILED;
 }
 
 static int describe(const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    struct mr_kafka k = {0};
-    const char *words[2];
-    rd_kafka_ResourceType_t type;
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {"topic, broker or group is missing", 2, 2, check_describe,
+                                                  run_describe};
+    struct describing d = {.c = {.v = v, .f = MR_KAFKA_FLAGS}};
     const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(f), MR_KAFKA_JSON_FLAG(f, "one object a line"), {0}};
-    if (!mr_cli_options(v, flags, argc, argv, words, 2, &count, &code))
-        return code;
-    if (!kind_of(v, words, count, &type))
+        {"changed", NULL, "those alone that somebody has set", &d.changed, NULL},
+        MR_KAFKA_COMMON_FLAGS(d.c.f),
+        MR_KAFKA_JSON_FLAG(d.c.f, "one object a line"),
+        {0},
+    };
+    return mr_kafka_run(&d.c, &course, flags, argc, argv);
+}
+
+/* ------------------------------------------------------------------ changing */
+
+typedef struct mr_incremental_alter_configs_request_config change_of;
+
+struct changes {
+    change_of *list;
+    int32_t count;
+    const mr_configs *known;
+};
+
+/* Is there such a setting? An empty list of a broker knows none: the broker judges then. */
+static bool among(struct mr_kafka *k, const struct changes *ch, const char *name)
+{
+    size_t count = ch->known->configs_count > 0 ? (size_t)ch->known->configs_count : 0;
+    const char **names = mr_ask_take(k, count, sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = mr_ask_text(k, ch->known->configs[i].name);
+        if (!strcmp(names[i], name))
+            return true;
+    }
+    if (count)
+        (void)mr_cli_unknown("setting", name, names, count, "millrace configs describe topic NAME");
+    return count == 0;
+}
+
+/* operation: 0 set, 1 delete, 2 append, 3 subtract. false: told. */
+static bool add(struct mr_kafka_call *c, struct changes *ch, const char *const *list, int8_t operation)
+{
+    for (; list && *list; list++) {
+        char name[256];
+        const char *value = NULL;
+        if (operation == 1)
+            (void)snprintf(name, sizeof name, "%s", *list);
+        else if (!mr_kafka_pair(c->v, "setting", *list, name, sizeof name, &value))
+            return false;
+        if (!among(&c->k, ch, name))
+            return false;
+        change_of *one = &ch->list[ch->count++];
+        mr_incremental_alter_configs_request_config_init(one);
+        one->name = mr_slice_of(mr_ask_text(&c->k, mr_slice_of(name)));
+        one->value = mr_slice_of(value);
+        one->config_operation = operation;
+    }
+    return true;
+}
+
+static bool send_changes(struct mr_kafka *k, int8_t type, const char *name, struct changes *ch, bool dry_run)
+{
+    struct mr_incremental_alter_configs_request_resource one;
+    struct mr_incremental_alter_configs_request request;
+    struct mr_incremental_alter_configs_response response;
+    int32_t node;
+    mr_incremental_alter_configs_request_init(&request);
+    mr_incremental_alter_configs_request_resource_init(&one);
+    one.resource_type = type;
+    one.resource_name = mr_slice_of(name);
+    one.configs = ch->list;
+    one.configs_count = ch->count;
+    request.resources = &one;
+    request.resources_count = 1;
+    request.validate_only = dry_run;
+    if (!node_of(k, type, name, &node) ||
+        !mr_ask(k, node, MR_ASK_INCREMENTAL_ALTER_CONFIGS, &request, &response))
+        return false;
+    const struct mr_incremental_alter_configs_response_topic *got =
+        response.responses_count == 1 ? &response.responses[0] : NULL;
+    if (got && !got->error_code)
+        return true;
+    (void)mr_kafka_refused(k, "alter the settings of", name,
+                           got ? (rd_kafka_resp_err_t)got->error_code : RD_KAFKA_RESP_ERR__BAD_MSG,
+                           got && got->error_message.len ? mr_ask_text(k, got->error_message) : NULL);
+    return false;
+}
+
+int mr_configs_alter(struct mr_kafka_call *c, int8_t type, const char *name,
+                     const struct mr_configs_change *change)
+{
+    struct mr_kafka *k = &c->k;
+    struct changes ch = {0};
+    if (type == MR_CONFIGS_TOPIC && !mr_kafka_topic(k, name))
+        return MR_EXIT_FAILED;
+    ch.known = mr_configs_read(k, type, name);
+    if (!ch.known)
+        return MR_EXIT_FAILED;
+    ch.list = mr_ask_take(k, 4 * MR_CLI_MANY_MAX, sizeof *ch.list);
+    if (!add(c, &ch, change->set, 0) || !add(c, &ch, change->unset, 1) || !add(c, &ch, change->append, 2) ||
+        !add(c, &ch, change->subtract, 3))
         return MR_EXIT_USAGE;
-    code = mr_kafka_admin(&k, v, &f);
-    if (!code)
-        code = describe_one(&k, type, words[1], f.json);
-    mr_kafka_close(&k);
-    return code;
+    if (!send_changes(k, type, name, &ch, change->dry_run))
+        return MR_EXIT_FAILED;
+    return mr_kafka_said(c, kind_name(type), *name ? name : "default",
+                         change->dry_run ? "could alter" : "altered");
+}
+
+struct altering {
+    struct mr_kafka_call c; /* first */
+    const char *unset[MR_CLI_MANY_MAX + 1], *append[MR_CLI_MANY_MAX + 1], *subtract[MR_CLI_MANY_MAX + 1];
+    bool dry_run;
+    int8_t type;
+    const char *name;
+};
+
+static int check_alter(struct mr_kafka_call *c)
+{
+    struct altering *a = (struct altering *)c;
+    int code = kind_of(c, &a->type, &a->name);
+    if (code || c->count > 2 || a->unset[0] || a->append[0] || a->subtract[0])
+        return code;
+    mr_cli_say("millrace %s: nothing to change; usage: millrace %s", c->v->name, c->v->usage);
+    return MR_EXIT_USAGE;
+}
+
+static int run_alter(struct mr_kafka_call *c)
+{
+    const struct altering *a = (const struct altering *)c;
+    const struct mr_configs_change change = {c->words + 2, a->unset, a->append, a->subtract, a->dry_run};
+    return mr_configs_alter(c, a->type, a->name, &change);
 }
 
 static int alter(const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    const char *words[2 + MR_CLI_MANY_MAX + 1] = {0}, *unset[MR_CLI_MANY_MAX + 1] = {0};
-    rd_kafka_ResourceType_t type;
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {"topic, broker or group is missing", 2, MR_CLI_MANY_MAX,
+                                                  check_alter, run_alter};
+    struct altering a = {.c = {.v = v, .f = MR_KAFKA_FLAGS}};
     const struct mr_flag flags[] = {
-        {"delete", "KEY...", "back to the default; may be repeated", NULL, unset},
-        MR_KAFKA_COMMON_FLAGS(f),
-        MR_KAFKA_JSON_FLAG(f, "says what was done as an object"),
+        {"delete", "KEY...", "back to the default; may be repeated", NULL, a.unset},
+        {"append", "KEY=VALUE...", "one more in a list; may be repeated", NULL, a.append},
+        {"subtract", "KEY=VALUE...", "one less in a list; may be repeated", NULL, a.subtract},
+        {"dry-run", NULL, "lets the broker judge, and changes nothing", &a.dry_run, NULL},
+        MR_KAFKA_COMMON_FLAGS(a.c.f),
+        MR_KAFKA_JSON_FLAG(a.c.f, "says what was done as an object"),
         {0},
     };
-    if (!mr_cli_options(v, flags, argc, argv, words, 2 + MR_CLI_MANY_MAX, &count, &code))
-        return code;
-    if (!kind_of(v, words, count, &type))
-        return MR_EXIT_USAGE;
-    if (type != RD_KAFKA_RESOURCE_TOPIC) {
-        mr_cli_say("millrace %s: brokers cannot be altered from here: the request that this librdkafka has "
-                   "would take "
-                   "away the secrets among their settings",
-                   v->name);
-        return MR_EXIT_USAGE;
-    }
-    return mr_kafka_alter_configs(v, &f, words[1], words + 2, unset);
+    return mr_kafka_run(&a.c, &course, flags, argc, argv);
 }
 
+/* ------------------------------------------------------------------ the verbs */
+
 static const struct mr_verb subs[] = {
-    {"configs describe", "configs describe topic|broker NAME", "lists settings and where each comes from",
-     "Lists the settings of a topic, or of a broker by its number.\n\n"
-     "  millrace configs describe topic orders\n  millrace configs describe broker 1 --json",
+    {"configs describe", "configs describe topic|broker|group NAME",
+     "lists settings and where each comes from",
+     "Lists the settings of a topic, of a broker by its number (`default`: what holds for all brokers), or "
+     "of a "
+     "group.\n\n"
+     "  millrace configs describe topic orders --changed\n  millrace configs describe broker 1 --json",
      describe},
-    {"configs alter", "configs alter topic NAME KEY=VALUE...", "changes settings of a topic",
-     "Changes settings and leaves the others as they are. Who alters the same topic in the same moment may "
-     "be\n"
-     "overwritten: settings are read, changed and written back.\n\n"
+    {"configs alter", "configs alter topic|broker|group NAME KEY=VALUE...", "changes settings",
+     "Changes the settings that are named and leaves the others as they are.\n\n"
      "  millrace configs alter topic orders retention.ms=3600000\n"
-     "  millrace configs alter topic orders --delete retention.ms",
+     "  millrace configs alter topic orders --delete retention.ms\n"
+     "  millrace configs alter topic orders --append cleanup.policy=compact --dry-run\n"
+     "  millrace configs alter broker default message.max.bytes=2000000",
      alter},
 };
 
@@ -302,6 +349,6 @@ static int configs(const struct mr_verb *v, int argc, char **argv)
 const struct mr_verb mr_kafka_verb_configs = {
     .name = "configs",
     .usage = "configs describe|alter",
-    .help = "Settings of topics and brokers, by Kafka's names for them.",
+    .help = "Settings of topics, brokers and groups, by Kafka's names for them.",
     .run = configs,
 };

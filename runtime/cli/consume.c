@@ -214,13 +214,13 @@ static bool commit(struct consumer *c, bool wait)
     return true;
 }
 
-static void remember(struct consumer *c, const rd_kafka_message_t *m)
+static void remember(struct consumer *c, int32_t partition, int64_t next)
 {
-    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(c->written, c->topic, m->partition);
+    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(c->written, c->topic, partition);
     if (!p)
-        p = rd_kafka_topic_partition_list_add(c->written, c->topic, m->partition);
-    p->offset = m->offset + 1;
-    c->uncommitted = true;
+        p = rd_kafka_topic_partition_list_add(c->written, c->topic, partition);
+    c->uncommitted = c->uncommitted || p->offset != next;
+    p->offset = next;
 }
 
 /* ------------------------------------------------------------------ partitions */
@@ -333,6 +333,8 @@ static bool bear(struct consumer *c, const rd_kafka_message_t *m)
     switch ((int)m->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         mark_end(c, m->partition, true);
+        if (c->group) /* past the markers of transactions too, which are no records but count as lag */
+            remember(c, m->partition, m->offset);
         return true;
     case RD_KAFKA_RESP_ERR__TRANSPORT: /* it connects again */
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -360,7 +362,7 @@ static bool put_record(struct consumer *c, const rd_kafka_message_t *m)
     c->records_out++;
     c->bytes += m->len + m->key_len;
     if (c->group)
-        remember(c, m);
+        remember(c, m->partition, m->offset + 1);
     return good && (c->out.len < OUT_BYTES || hand_out(c));
 }
 

@@ -112,11 +112,6 @@ bool mr_kafka_number(const struct mr_verb *v, const char *what, const char *text
 /* -1: the broker's default. configs: "k=v", ended by NULL. */
 int mr_kafka_create_topic(struct mr_kafka *k, const struct mr_verb *v, const char *name, int64_t partitions,
                           int64_t replicas, const char *const *configs);
-/* `configs alter` and `topic alter`: settings changed, the others left as they are. Opens a client of its
- * own. */
-int mr_kafka_alter_configs(const struct mr_verb *v, const struct mr_kafka_flags *f, const char *name,
-                           const char *const *set, const char *const *unset);
-
 /* Progress on a terminal: one line that is written over; nothing elsewhere. At most four a second. */
 struct mr_kafka_progress {
     bool on, shown;

@@ -102,6 +102,14 @@ void mr_jsonl_int(struct mr_jsonl *j, const char *name, int64_t value)
     put(j, digits);
 }
 
+void mr_jsonl_known(struct mr_jsonl *j, const char *name, int64_t value)
+{
+    if (value < 0)
+        mr_jsonl_null(j, name);
+    else
+        mr_jsonl_int(j, name, value);
+}
+
 void mr_jsonl_bool(struct mr_jsonl *j, const char *name, bool value)
 {
     name_it(j, name);

@@ -1,7 +1,6 @@
-/* topic.c - `millrace topic`: list, create, describe, alter, delete, add-partitions. */
-#include "cli/kafka.h"
+/* topic.c - `millrace topic`: list, create, alter, delete, add-partitions. describe is in topic_describe.c. */
+#include "cli/configs.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 enum { PARTITIONS_MAX = 100000, REPLICAS_MAX = 100 };
@@ -14,61 +13,36 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->topic, (*y)->topic);
 }
 
-static bool list_all(const struct mr_kafka *k, bool json)
+static int run_list(struct mr_kafka_call *c)
 {
-    size_t count = (size_t)k->meta->topic_cnt;
+    static const struct mr_rows_column columns[] = {
+        {"TOPIC", "topic"}, {"PARTITIONS", "partitions"}, {"REPLICAS", "replicas"}, {0}};
+    const struct rd_kafka_metadata *meta = c->k.meta;
+    size_t count = (size_t)meta->topic_cnt;
     const struct rd_kafka_metadata_topic **sorted = calloc(count + 1, sizeof *sorted);
-    struct mr_table table = {.columns = 3};
-    struct mr_jsonl line = {0};
-    bool good = sorted != NULL;
-    if (good) {
-        for (size_t i = 0; i < count; i++)
-            sorted[i] = &k->meta->topics[i];
-        qsort(sorted, count, sizeof *sorted, by_name);
+    struct mr_rows rows;
+    if (!sorted)
+        return MR_EXIT_FAILED;
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &meta->topics[i];
+    qsort(sorted, count, sizeof *sorted, by_name);
+    mr_rows_open(&rows, c->f.json, columns);
+    for (size_t i = 0; i < count; i++) {
+        mr_rows_text(&rows, sorted[i]->topic);
+        mr_rows_int(&rows, sorted[i]->partition_cnt);
+        mr_rows_int(&rows, sorted[i]->partition_cnt ? sorted[i]->partitions[0].replica_cnt : 0);
     }
-    if (!json) {
-        mr_table_cell(&table, "TOPIC");
-        mr_table_cell(&table, "PARTITIONS");
-        mr_table_cell(&table, "REPLICAS");
-    }
-    for (size_t i = 0; good && i < count; i++) {
-        const struct rd_kafka_metadata_topic *t = sorted[i];
-        int replicas = t->partition_cnt ? t->partitions[0].replica_cnt : 0;
-        if (json) {
-            mr_jsonl_open(&line, NULL, '{');
-            mr_jsonl_text(&line, "topic", t->topic);
-            mr_jsonl_int(&line, "partitions", t->partition_cnt);
-            mr_jsonl_int(&line, "replicas", replicas);
-            mr_jsonl_close(&line, '}');
-            good = mr_jsonl_line(&line);
-        } else {
-            mr_table_cell(&table, "%s", t->topic);
-            mr_table_cell(&table, "%d", t->partition_cnt);
-            mr_table_cell(&table, "%d", replicas);
-        }
-    }
-    if (!json)
-        good = mr_table_end(&table) && good;
-    mr_jsonl_fini(&line);
     free(sorted);
-    return good;
+    return mr_rows_close(&rows) ? MR_EXIT_OK : MR_EXIT_FAILED;
 }
 
 static int list(const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    struct mr_kafka k = {0};
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {NULL, 0, 0, NULL, run_list};
+    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
     const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(f), MR_KAFKA_JSON_FLAG(f, "one object a line"), {0}};
-    if (!mr_cli_options(v, flags, argc, argv, NULL, 0, &count, &code))
-        return code;
-    code = mr_kafka_admin(&k, v, &f);
-    if (!code && !list_all(&k, f.json))
-        code = MR_EXIT_FAILED;
-    mr_kafka_close(&k);
-    return code;
+        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object a line"), {0}};
+    return mr_kafka_run(&c, &course, flags, argc, argv);
 }
 
 /* ------------------------------------------------------------------ what an admin request did to a topic */
@@ -83,31 +57,6 @@ static int told_topics(struct mr_kafka *k, const rd_kafka_topic_result_t **resul
                                     rd_kafka_topic_result_error(results[i]),
                                     rd_kafka_topic_result_error_string(results[i]));
     return code;
-}
-
-/* {"topic":"orders","done":"created"} or "created topic 'orders'" */
-static int said(const char *topic, const char *done, bool json)
-{
-    struct mr_jsonl line = {0};
-    bool good;
-    if (!json)
-        return printf("%s topic '%s'\n", done, topic) < 0 ? MR_EXIT_FAILED : MR_EXIT_OK;
-    mr_jsonl_open(&line, NULL, '{');
-    mr_jsonl_text(&line, "topic", topic);
-    mr_jsonl_text(&line, "done", done);
-    mr_jsonl_close(&line, '}');
-    good = mr_jsonl_line(&line);
-    mr_jsonl_fini(&line);
-    return good ? MR_EXIT_OK : MR_EXIT_FAILED;
-}
-
-static bool need_name(const struct mr_verb *v, size_t count, size_t want)
-{
-    if (count == want)
-        return true;
-    mr_cli_say("millrace %s: %s; usage: millrace %s", v->name, count ? "a word is missing" : "no topic given",
-               v->usage);
-    return false;
 }
 
 /* ------------------------------------------------------------------ create */
@@ -146,170 +95,83 @@ int mr_kafka_create_topic(struct mr_kafka *k, const struct mr_verb *v, const cha
     return code;
 }
 
+struct creating {
+    struct mr_kafka_call c; /* first */
+    const char *partitions, *replicas, *configs[MR_CLI_MANY_MAX + 1];
+    bool if_missing;
+    int64_t p, r;
+};
+
+static int check_create(struct mr_kafka_call *c)
+{
+    struct creating *n = (struct creating *)c;
+    return mr_kafka_number(c->v, "--partitions", n->partitions, -1, PARTITIONS_MAX, &n->p) &&
+                   mr_kafka_number(c->v, "--replicas", n->replicas, -1, REPLICAS_MAX, &n->r)
+               ? MR_EXIT_OK
+               : MR_EXIT_USAGE;
+}
+
+static int run_create(struct mr_kafka_call *c)
+{
+    const struct creating *n = (const struct creating *)c;
+    if (n->if_missing && mr_kafka_topic_quiet(&c->k, c->words[0]))
+        return mr_kafka_said(c, "topic", c->words[0], "kept");
+    int code = mr_kafka_create_topic(&c->k, c->v, c->words[0], n->p, n->r, n->configs);
+    return code ? code : mr_kafka_said(c, "topic", c->words[0], "created");
+}
+
 static int create(const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    struct mr_kafka k = {0};
-    const char *name, *partitions = "-1", *replicas = "-1", *configs[MR_CLI_MANY_MAX + 1] = {0};
-    int64_t p = -1, r = -1;
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {"no topic given", 1, 1, check_create, run_create};
+    struct creating n = {.c = {.v = v, .f = MR_KAFKA_FLAGS}, .partitions = "-1", .replicas = "-1"};
     const struct mr_flag flags[] = {
-        {"partitions", "N", "how many (the broker's default)", NULL, &partitions},
-        {"replicas", "N", "on how many brokers (the broker's default)", NULL, &replicas},
+        {"partitions", "N", "how many (the broker's default)", NULL, &n.partitions},
+        {"replicas", "N", "on how many brokers (the broker's default)", NULL, &n.replicas},
         {"config", "KEY=VALUE...", "a setting, such as retention.ms=86400000; may be repeated", NULL,
-         configs},
-        MR_KAFKA_COMMON_FLAGS(f),
-        MR_KAFKA_JSON_FLAG(f, "says what was done as an object"),
+         n.configs},
+        {"if-missing", NULL, "when it is there already, that is fine too", &n.if_missing, NULL},
+        MR_KAFKA_COMMON_FLAGS(n.c.f),
+        MR_KAFKA_JSON_FLAG(n.c.f, "says what was done as an object"),
         {0},
     };
-    if (!mr_cli_options(v, flags, argc, argv, &name, 1, &count, &code))
-        return code;
-    if (!need_name(v, count, 1) || !mr_kafka_number(v, "--partitions", partitions, -1, PARTITIONS_MAX, &p) ||
-        !mr_kafka_number(v, "--replicas", replicas, -1, REPLICAS_MAX, &r))
-        return MR_EXIT_USAGE;
-    code = mr_kafka_admin(&k, v, &f);
-    if (!code)
-        code = mr_kafka_create_topic(&k, v, name, p, r, configs);
-    if (!code)
-        code = said(name, "created", f.json);
-    mr_kafka_close(&k);
-    return code;
+    return mr_kafka_run(&n.c, &course, flags, argc, argv);
 }
 
-/* ------------------------------------------------------------------ describe */
+/* ------------------------------------------------------------------ alter: the same as configs alter topic */
 
-static void ids(char *out, size_t cap, const int32_t *list_of, int count)
+struct altering {
+    struct mr_kafka_call c; /* first */
+    const char *set[MR_CLI_MANY_MAX + 1], *unset[MR_CLI_MANY_MAX + 1];
+};
+
+static int check_alter(struct mr_kafka_call *c)
 {
-    size_t at = 0;
-    out[0] = '\0';
-    for (int i = 0; i < count && at < cap; i++)
-        at += (size_t)snprintf(out + at, cap - at, "%s%" PRId32, i ? "," : "", list_of[i]);
+    const struct altering *a = (const struct altering *)c;
+    if (a->set[0] || a->unset[0])
+        return MR_EXIT_OK;
+    mr_cli_say("millrace %s: nothing to change; usage: millrace %s", c->v->name, c->v->usage);
+    return MR_EXIT_USAGE;
 }
 
-static const rd_kafka_metadata_partition_t *partition_of(const struct rd_kafka_metadata_topic *t, int32_t id)
+static int run_alter(struct mr_kafka_call *c)
 {
-    for (int i = 0; i < t->partition_cnt; i++)
-        if (t->partitions[i].id == id)
-            return &t->partitions[i];
-    return &t->partitions[0];
+    const struct altering *a = (const struct altering *)c;
+    const struct mr_configs_change change = {.set = a->set, .unset = a->unset};
+    return mr_configs_alter(c, MR_CONFIGS_TOPIC, c->words[0], &change);
 }
-
-static bool describe_text(const struct rd_kafka_metadata_topic *t,
-                          const rd_kafka_topic_partition_list_t *first,
-                          const rd_kafka_topic_partition_list_t *next)
-{
-    static const char *const head[] = {"PARTITION", "LEADER", "REPLICAS", "IN SYNC",
-                                       "FIRST",     "NEXT",   "RECORDS"};
-    struct mr_table table = {.columns = sizeof head / sizeof head[0]};
-    for (size_t i = 0; i < table.columns; i++)
-        mr_table_cell(&table, "%s", head[i]);
-    for (int i = 0; i < first->cnt; i++) {
-        const rd_kafka_metadata_partition_t *p = partition_of(t, first->elems[i].partition);
-        char replicas[128], isrs[128];
-        int64_t from = first->elems[i].offset, to = next->elems[i].offset;
-        ids(replicas, sizeof replicas, p->replicas, p->replica_cnt);
-        ids(isrs, sizeof isrs, p->isrs, p->isr_cnt);
-        mr_table_cell(&table, "%" PRId32, p->id);
-        mr_table_cell(&table, "%" PRId32, p->leader);
-        mr_table_cell(&table, "%s", replicas);
-        mr_table_cell(&table, "%s", isrs);
-        mr_table_cell(&table, "%" PRId64, from);
-        mr_table_cell(&table, "%" PRId64, to);
-        mr_table_cell(&table, "%" PRId64, to - from);
-    }
-    return mr_table_end(&table);
-}
-
-static void json_ids(struct mr_jsonl *j, const char *name, const int32_t *list_of, int count)
-{
-    mr_jsonl_open(j, name, '[');
-    for (int i = 0; i < count; i++)
-        mr_jsonl_int(j, NULL, list_of[i]);
-    mr_jsonl_close(j, ']');
-}
-
-static bool describe_json(const struct rd_kafka_metadata_topic *t,
-                          const rd_kafka_topic_partition_list_t *first,
-                          const rd_kafka_topic_partition_list_t *next)
-{
-    struct mr_jsonl j = {0};
-    mr_jsonl_open(&j, NULL, '{');
-    mr_jsonl_text(&j, "topic", t->topic);
-    mr_jsonl_open(&j, "partitions", '[');
-    for (int i = 0; i < first->cnt; i++) {
-        const rd_kafka_metadata_partition_t *p = partition_of(t, first->elems[i].partition);
-        mr_jsonl_open(&j, NULL, '{');
-        mr_jsonl_int(&j, "partition", p->id);
-        mr_jsonl_int(&j, "leader", p->leader);
-        json_ids(&j, "replicas", p->replicas, p->replica_cnt);
-        json_ids(&j, "in_sync", p->isrs, p->isr_cnt);
-        mr_jsonl_int(&j, "first", first->elems[i].offset);
-        mr_jsonl_int(&j, "next", next->elems[i].offset);
-        mr_jsonl_close(&j, '}');
-    }
-    mr_jsonl_close(&j, ']');
-    mr_jsonl_close(&j, '}');
-    bool good = mr_jsonl_line(&j);
-    mr_jsonl_fini(&j);
-    return good;
-}
-
-static int describe_one(struct mr_kafka *k, const char *name, bool json)
-{
-    const struct rd_kafka_metadata_topic *t = mr_kafka_topic(k, name);
-    if (!t)
-        return MR_EXIT_FAILED;
-    rd_kafka_topic_partition_list_t *first = mr_kafka_partitions(t), *next = mr_kafka_partitions(t);
-    bool good = mr_kafka_offsets(k, first, MR_KAFKA_FIRST) && mr_kafka_offsets(k, next, MR_KAFKA_NEXT);
-    rd_kafka_topic_partition_list_sort(first, NULL, NULL);
-    rd_kafka_topic_partition_list_sort(next, NULL, NULL);
-    good = good && (json ? describe_json(t, first, next) : describe_text(t, first, next));
-    rd_kafka_topic_partition_list_destroy(first);
-    rd_kafka_topic_partition_list_destroy(next);
-    return good ? MR_EXIT_OK : MR_EXIT_FAILED;
-}
-
-static int describe(const struct mr_verb *v, int argc, char **argv)
-{
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    struct mr_kafka k = {0};
-    const char *name;
-    size_t count;
-    int code;
-    const struct mr_flag flags[] = {MR_KAFKA_COMMON_FLAGS(f), MR_KAFKA_JSON_FLAG(f, "one object"), {0}};
-    if (!mr_cli_options(v, flags, argc, argv, &name, 1, &count, &code))
-        return code;
-    if (!need_name(v, count, 1))
-        return MR_EXIT_USAGE;
-    code = mr_kafka_admin(&k, v, &f);
-    if (!code)
-        code = describe_one(&k, name, f.json);
-    mr_kafka_close(&k);
-    return code;
-}
-
-/* ------------------------------------------------------------------ alter: the same as configs alter topic
- */
 
 static int alter(const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    const char *name, *set[MR_CLI_MANY_MAX + 1] = {0}, *unset[MR_CLI_MANY_MAX + 1] = {0};
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {"no topic given", 1, 1, check_alter, run_alter};
+    struct altering a = {.c = {.v = v, .f = MR_KAFKA_FLAGS}};
     const struct mr_flag flags[] = {
-        {"config", "KEY=VALUE...", "a setting; may be repeated", NULL, set},
-        {"delete", "KEY...", "back to the default; may be repeated", NULL, unset},
-        MR_KAFKA_COMMON_FLAGS(f),
-        MR_KAFKA_JSON_FLAG(f, "says what was done as an object"),
+        {"config", "KEY=VALUE...", "a setting; may be repeated", NULL, a.set},
+        {"delete", "KEY...", "back to the default; may be repeated", NULL, a.unset},
+        MR_KAFKA_COMMON_FLAGS(a.c.f),
+        MR_KAFKA_JSON_FLAG(a.c.f, "says what was done as an object"),
         {0},
     };
-    if (!mr_cli_options(v, flags, argc, argv, &name, 1, &count, &code))
-        return code;
-    if (!need_name(v, count, 1))
-        return MR_EXIT_USAGE;
-    return mr_kafka_alter_configs(v, &f, name, set, unset);
+    return mr_kafka_run(&a.c, &course, flags, argc, argv);
 }
 
 /* ------------------------------------------------------------------ delete, add-partitions */
@@ -335,26 +197,24 @@ static int delete_one(struct mr_kafka *k, const char *name)
     return code;
 }
 
+static int run_delete(struct mr_kafka_call *c)
+{
+    int code = MR_EXIT_OK;
+    for (size_t i = 0; i < c->count && !code && !mr_kafka_stopped; i++) {
+        code = delete_one(&c->k, c->words[i]);
+        if (!code)
+            code = mr_kafka_said(c, "topic", c->words[i], "deleted");
+    }
+    return code;
+}
+
 static int delete (const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    struct mr_kafka k = {0};
-    const char *name;
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {"no topic given", 1, MR_CLI_MANY_MAX, NULL, run_delete};
+    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
     const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(f), MR_KAFKA_JSON_FLAG(f, "says what was done as an object"), {0}};
-    if (!mr_cli_options(v, flags, argc, argv, &name, 1, &count, &code))
-        return code;
-    if (!need_name(v, count, 1))
-        return MR_EXIT_USAGE;
-    code = mr_kafka_admin(&k, v, &f);
-    if (!code)
-        code = delete_one(&k, name);
-    if (!code)
-        code = said(name, "deleted", f.json);
-    mr_kafka_close(&k);
-    return code;
+        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "says what was done as an object"), {0}};
+    return mr_kafka_run(&c, &course, flags, argc, argv);
 }
 
 static int add_some(struct mr_kafka *k, const char *name, int64_t total)
@@ -391,27 +251,30 @@ static int add_some(struct mr_kafka *k, const char *name, int64_t total)
     return code;
 }
 
+struct growing {
+    struct mr_kafka_call c; /* first */
+    int64_t total;
+};
+
+static int check_add(struct mr_kafka_call *c)
+{
+    struct growing *g = (struct growing *)c;
+    return mr_kafka_number(c->v, "N", c->words[1], 1, PARTITIONS_MAX, &g->total) ? MR_EXIT_OK : MR_EXIT_USAGE;
+}
+
+static int run_add(struct mr_kafka_call *c)
+{
+    int code = add_some(&c->k, c->words[0], ((const struct growing *)c)->total);
+    return code ? code : mr_kafka_said(c, "topic", c->words[0], "grew");
+}
+
 static int add_partitions(const struct mr_verb *v, int argc, char **argv)
 {
-    struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    struct mr_kafka k = {0};
-    const char *words[2];
-    int64_t total = 0;
-    size_t count;
-    int code;
+    static const struct mr_kafka_course course = {"no topic given", 2, 2, check_add, run_add};
+    struct growing g = {.c = {.v = v, .f = MR_KAFKA_FLAGS}};
     const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(f), MR_KAFKA_JSON_FLAG(f, "says what was done as an object"), {0}};
-    if (!mr_cli_options(v, flags, argc, argv, words, 2, &count, &code))
-        return code;
-    if (!need_name(v, count, 2) || !mr_kafka_number(v, "N", words[1], 1, PARTITIONS_MAX, &total))
-        return MR_EXIT_USAGE;
-    code = mr_kafka_admin(&k, v, &f);
-    if (!code)
-        code = add_some(&k, words[0], total);
-    if (!code)
-        code = said(words[0], "grew", f.json);
-    mr_kafka_close(&k);
-    return code;
+        MR_KAFKA_COMMON_FLAGS(g.c.f), MR_KAFKA_JSON_FLAG(g.c.f, "says what was done as an object"), {0}};
+    return mr_kafka_run(&g.c, &course, flags, argc, argv);
 }
 
 /* ------------------------------------------------------------------ the verbs */
@@ -421,21 +284,29 @@ static const struct mr_verb subs[] = {
      "Lists the topics by name.\n\n  millrace topic list --json | jq -r .topic", list},
     {"topic create", "topic create NAME [--partitions N]", "makes a topic",
      "Makes a topic. What is not said is the broker's default.\n\n"
-     "  millrace topic create orders --partitions 6 --config retention.ms=86400000",
+     "  millrace topic create orders --partitions 6 --config retention.ms=86400000\n"
+     "  millrace topic create orders --if-missing",
      create},
-    {"topic describe", "topic describe NAME", "its partitions: leader, first and next offset",
+    {"topic describe", "topic describe NAME", "its partitions, their offsets and sizes; how durable it is",
      "Tells of each partition where it is and which offsets it has: FIRST is the oldest record, NEXT the "
      "one\n"
-     "that is written next. RECORDS counts offsets; after compaction there are fewer.\n\n"
-     "  millrace topic describe orders",
-     describe},
+     "that is written next. RECORDS counts offsets; after compaction there are fewer. SIZE is what its "
+     "leader has "
+     "on\n"
+     "the disk. Durability is what an answer to acks=all means here: that the record is on the disk, or that "
+     "it is "
+     "in the\n"
+     "memory of the machines and a loss of power may take it back.\n\n"
+     "  millrace topic describe orders\n"
+     "  millrace topic describe orders --json | jq -r .durability",
+     mr_topic_describe},
     {"topic alter", "topic alter NAME --config KEY=VALUE...", "changes settings",
      "Changes settings and leaves the others as they are; `millrace configs describe topic NAME` lists "
      "them.\n\n"
      "  millrace topic alter orders --config retention.ms=3600000 --delete segment.bytes",
      alter},
-    {"topic delete", "topic delete NAME", "deletes a topic with its records",
-     "Deletes a topic and every record in it. There is no way back.\n\n  millrace topic delete orders",
+    {"topic delete", "topic delete NAME...", "deletes topics with their records",
+     "Deletes topics and every record in them. There is no way back.\n\n  millrace topic delete orders",
      delete},
     {"topic add-partitions", "topic add-partitions NAME N", "lets a topic grow to N partitions",
      "Lets a topic grow to N partitions in all. Records that are there stay where they are: keys may go to\n"

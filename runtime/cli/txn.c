@@ -213,10 +213,7 @@ static bool describe_json(struct mr_kafka *k, const mr_txn *t, int32_t coordinat
     mr_jsonl_int(&j, "producer_epoch", t->producer_epoch);
     mr_jsonl_int(&j, "coordinator", coordinator);
     mr_jsonl_int(&j, "timeout_ms", t->transaction_timeout_ms);
-    if (t->transaction_start_time_ms >= 0)
-        mr_jsonl_int(&j, "began", t->transaction_start_time_ms);
-    else
-        mr_jsonl_null(&j, "began");
+    mr_jsonl_known(&j, "began", t->transaction_start_time_ms);
     mr_jsonl_open(&j, "partitions", '[');
     for (int32_t i = 0; i < t->topics_count; i++)
         for (int32_t p = 0; p < t->topics[i].partitions_count; p++) {
