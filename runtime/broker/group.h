@@ -68,7 +68,11 @@ void mr_groups_close(struct mr_groups *g);
 /* Makes __consumer_offsets if need be. Blocks for two fsyncs the first time. */
 enum mr_refusal mr_groups_prepare(struct mr_groups *g, struct mr_err *err);
 int32_t mr_groups_partition_of(struct mr_slice group, int32_t partitions); /* as Kafka maps them */
-bool mr_groups_loading(const struct mr_groups *g);
+/* Which partition of __consumer_offsets holds that group: what a transaction adds before it commits offsets.
+ * Makes the topic if need be. INVALID_GROUP_ID, COORDINATOR_NOT_AVAILABLE. */
+enum mr_refusal mr_groups_partition(struct mr_groups *g, struct mr_slice group, int32_t *out,
+                                    struct mr_err *err);
+bool mr_groups_loading(const struct mr_groups *g); /* some of the topic was never read */
 /* A topic is gone: so are the offsets in it. */
 void mr_groups_topic_deleted(struct mr_groups *g, struct mr_slice topic);
 

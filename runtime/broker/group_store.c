@@ -15,6 +15,17 @@ enum mr_refusal mr_groups_prepare(struct mr_groups *gs, struct mr_err *err)
     return mr_replay_prepare(&gs->replay, (int32_t)mr_groups_settings(gs)->offsets_topic_num_partitions, err);
 }
 
+enum mr_refusal mr_groups_partition(struct mr_groups *gs, struct mr_slice group, int32_t *out,
+                                    struct mr_err *err)
+{
+    if (group.len == 0 || group.len > MR_GROUP_ID_BYTES_MAX)
+        return MR_REFUSE_INVALID_GROUP_ID;
+    if (mr_groups_prepare(gs, err))
+        return MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
+    *out = mr_groups_partition_of(group, gs->replay.partitions);
+    return MR_REFUSE_NONE;
+}
+
 /* ------------------------------------------------------------------ tickets */
 
 struct mr_group_ticket *mr_group_ticket_new(struct mr_group *g, enum mr_ticket_kind kind)

@@ -63,7 +63,8 @@
     X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")                                              \
     X(MR_REFUSE_TXN_ID_NOT_FOUND, 105, "no such transactional id")                                           \
     X(MR_REFUSE_SESSION_TOPIC_ID, 106, "fetch session mixes topic names and topic ids")                      \
-    X(MR_REFUSE_TXN_ABORTABLE, 120, "transaction cannot go on; abort it")
+    X(MR_REFUSE_TXN_ABORTABLE, 120, "transaction cannot go on; abort it")                                    \
+    X(MR_REFUSE_INVALID_REGEX, 128, "not a regular expression, or one that takes too long")
 
 enum mr_refusal {
 #define MR_REFUSAL_(name, number, text) name = number,

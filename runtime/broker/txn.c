@@ -514,8 +514,8 @@ bool mr_txns_end(struct mr_txns *t, struct mr_txn_call *c, bool commit)
     switch ((enum mr_txn_state)x->state) {
     case MR_TXN_ONGOING:
         break;
-    case MR_TXN_EMPTY: /* nothing was written: either end of it is true */
-        return true;
+    case MR_TXN_EMPTY: /* nothing was begun: no client of today asks for it, and Kafka refuses it */
+        return answer(c, MR_REFUSE_TXN_STATE);
     case MR_TXN_PREPARE_COMMIT:
         return answer(c, commit ? MR_REFUSE_CONCURRENT_TXNS : MR_REFUSE_TXN_STATE);
     case MR_TXN_PREPARE_ABORT:

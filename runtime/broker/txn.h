@@ -90,8 +90,8 @@ bool mr_txns_init_producer(struct mr_txns *t, struct mr_txn_call *c);
 bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_at *parts, size_t count);
 /* Decides it. Settled when it is complete, so that the producer's next transaction is not told to come again
  * (Kafka answers with the decision, and its clients then wait 20 ms and more); or with the decision, when a
- * marker cannot be written now. To say the same again is fine, also of a transaction without partitions;
- * TXN_STATE: it ended the other way. */
+ * marker cannot be written now. To say the same again is fine. TXN_STATE: it ended the other way, or nothing
+ * was added since the producer was given its epoch. */
 bool mr_txns_end(struct mr_txns *t, struct mr_txn_call *c, bool commit);
 void mr_txns_forget(struct mr_txn_call *c); /* it is done all the same; idle is fine */
 

@@ -81,6 +81,23 @@ bool mr_request_read(struct mr_request *r, void *message);
 /* When a client that asked to wait for `ms` must have its answer: MR_KAFKA_WAIT_MS_MAX at most. */
 mr_ms mr_request_until(const struct mr_request *r, int64_t ms);
 
+/* From here on the request waits. drop, give_up: see struct mr_request; a stopping node gives up at once those
+ * that can be given up. */
+static inline void mr_request_wait(struct mr_request *r, void *state, void (*drop)(struct mr_request *r),
+                                   void (*give_up)(struct mr_request *r))
+{
+    r->state = state;
+    r->drop = drop;
+    r->give_up = give_up;
+    r->hurry = give_up != NULL;
+}
+
+/* Entries of an array that may be null. */
+static inline size_t mr_kafka_many(int32_t count)
+{
+    return count > 0 ? (size_t)count : 0;
+}
+
 /* The next hole of the answer is filled from there. r->files has room for it. */
 void mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 

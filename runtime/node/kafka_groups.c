@@ -1,8 +1,8 @@
 /* kafka_groups.c - consumer groups on the wire: FindCoordinator, JoinGroup, SyncGroup, Heartbeat, LeaveGroup,
- * OffsetCommit, OffsetFetch, OffsetDelete, ListGroups, DescribeGroups, DeleteGroups.
+ * ListGroups, DescribeGroups, DeleteGroups.
  *
- * What they mean is in broker/group.h. JoinGroup and SyncGroup wait for other members, the ones that change
- * the offsets topic wait for the disk; a connection that goes meanwhile is forgotten there. A stopping node
+ * What they mean is in broker/group.h. JoinGroup and SyncGroup wait for other members, DeleteGroups waits
+ * for the disk; a connection that goes meanwhile is forgotten there. A stopping node
  * tells those who wait for others to look for a coordinator again.
  */
 #include "node/kafka.h"
@@ -10,21 +10,16 @@
 #include "base/assert.h"
 
 enum {
+    /* Bits by the numbers of operations: read 3, delete 6, describe 8. Nobody is kept from any. */
+    GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8,
     HOST_BYTES = 80,
     KEY_GROUP = 0,
     KEY_TRANSACTION = 1,
-    NO_OFFSET = -1,
-    NO_EPOCH = -1,
 };
 
 static struct mr_groups *groups_of(const struct mr_request *r)
 {
     return mr_request_node(r)->groups;
-}
-
-static size_t many(int32_t count)
-{
-    return count > 0 ? (size_t)count : 0;
 }
 
 static struct mr_slice not_null(struct mr_slice s)
@@ -79,7 +74,7 @@ void mr_kafka_find_coordinator(struct mr_request *r)
         return;
     mr_find_coordinator_response_init(&out);
     if (r->head.version >= 4) {
-        size_t count = many(in.coordinator_keys_count);
+        size_t count = mr_kafka_many(in.coordinator_keys_count);
         if (!(out.coordinators = mr_request_take(r, count, sizeof *out.coordinators)))
             return;
         out.coordinators_count = (int32_t)count;
@@ -135,16 +130,6 @@ static void join_give_up(struct mr_request *r)
     join_done(&gone);
 }
 
-/* From here on the request waits; what drops it or gives it up is known. */
-static void wait_for(struct mr_request *r, void *state, void (*drop)(struct mr_request *r),
-                     void (*give_up)(struct mr_request *r))
-{
-    r->state = state;
-    r->drop = drop;
-    r->give_up = give_up;
-    r->hurry = give_up != NULL;
-}
-
 void mr_kafka_join_group(struct mr_request *r)
 {
     struct mr_join_group_request in;
@@ -152,7 +137,7 @@ void mr_kafka_join_group(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     struct mr_join *j = mr_request_take(r, 1, sizeof *j);
-    size_t count = many(in.protocols_count);
+    size_t count = mr_kafka_many(in.protocols_count);
     struct mr_group_protocol *protocols = j ? mr_request_take(r, count, sizeof *protocols) : NULL;
     if (!protocols)
         return;
@@ -177,7 +162,7 @@ void mr_kafka_join_group(struct mr_request *r)
     if (mr_groups_join(groups_of(r), j))
         join_done(j);
     else
-        wait_for(r, j, join_drop, join_give_up);
+        mr_request_wait(r, j, join_drop, join_give_up);
 }
 
 /* ------------------------------------------------------------------ SyncGroup */
@@ -211,7 +196,7 @@ void mr_kafka_sync_group(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     struct mr_sync *s = mr_request_take(r, 1, sizeof *s);
-    size_t count = many(in.assignments_count);
+    size_t count = mr_kafka_many(in.assignments_count);
     struct mr_group_assignment *rows = s ? mr_request_take(r, count, sizeof *rows) : NULL;
     if (!rows)
         return;
@@ -232,7 +217,7 @@ void mr_kafka_sync_group(struct mr_request *r)
     if (mr_groups_sync(groups_of(r), s))
         sync_done(s);
     else
-        wait_for(r, s, sync_drop, sync_give_up);
+        mr_request_wait(r, s, sync_drop, sync_give_up);
 }
 
 /* ------------------------------------------------------------------ Heartbeat, LeaveGroup */
@@ -256,7 +241,7 @@ void mr_kafka_leave_group(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     mr_leave_group_response_init(&out);
-    size_t count = r->head.version >= 3 ? many(in.members_count) : 0;
+    size_t count = r->head.version >= 3 ? mr_kafka_many(in.members_count) : 0;
     if (!(out.members = mr_request_take(r, count, sizeof *out.members)))
         return;
     enum mr_refusal why = mr_groups_leave_check(groups_of(r), in.group_id);
@@ -274,336 +259,6 @@ void mr_kafka_leave_group(struct mr_request *r)
     }
     out.error_code = (int16_t)why;
     mr_request_answer(r, &out);
-}
-
-/* ------------------------------------------------------------------ OffsetCommit */
-
-struct commit_state {
-    struct mr_commit commit; /* first */
-    struct mr_offset_commit_response out;
-};
-
-static void commit_done(struct mr_commit *c)
-{
-    struct commit_state *s = (struct commit_state *)(void *)c;
-    size_t row = 0;
-    for (int32_t i = 0; i < s->out.topics_count; i++)
-        for (int32_t k = 0; k < s->out.topics[i].partitions_count; k++)
-            s->out.topics[i].partitions[k].error_code = (int16_t)c->rows[row++].refusal;
-    mr_assert(row == c->row_count);
-    mr_request_answer(c->arg, &s->out);
-}
-
-static void commit_drop(struct mr_request *r)
-{
-    mr_groups_forget_commit(r->state);
-}
-
-static bool commit_rows(struct mr_request *r, const struct mr_offset_commit_request *in,
-                        struct commit_state *s)
-{
-    size_t total = 0, row = 0;
-    for (int32_t i = 0; i < in->topics_count; i++)
-        total += many(in->topics[i].partitions_count);
-    s->out.topics_count = (int32_t)many(in->topics_count);
-    s->commit.row_count = total;
-    if (!(s->out.topics = mr_request_take(r, many(in->topics_count), sizeof *s->out.topics)) ||
-        !(s->commit.rows = mr_request_take(r, total, sizeof *s->commit.rows)))
-        return false;
-    for (int32_t i = 0; i < in->topics_count; i++) {
-        const struct mr_offset_commit_request_topic *t = &in->topics[i];
-        struct mr_offset_commit_response_topic *o = &s->out.topics[i];
-        enum mr_refusal unknown;
-        const struct mr_topic *topic =
-            mr_request_topic(r, t->name, &t->topic_id, r->head.version >= 10, &unknown);
-        size_t count = many(t->partitions_count);
-        *o = (struct mr_offset_commit_response_topic){
-            .name = t->name,
-            .topic_id = t->topic_id,
-            .partitions_count = (int32_t)count,
-            .partitions = mr_request_take(r, count, sizeof *o->partitions),
-        };
-        if (!o->partitions)
-            return false;
-        /* The topic may go while the commit is on its way. */
-        struct mr_slice name = topic && r->head.version >= 10 ? mr_request_text(r, topic->name) : t->name;
-        for (size_t k = 0; k < count; k++) {
-            const struct mr_offset_commit_request_partition *p = &t->partitions[k];
-            bool known = topic && p->partition_index >= 0 && p->partition_index < topic->partitions;
-            o->partitions[k].partition_index = p->partition_index;
-            s->commit.rows[row++] = (struct mr_commit_row){
-                .topic = name,
-                .partition = p->partition_index,
-                .leader_epoch = p->committed_leader_epoch,
-                .offset = p->committed_offset,
-                .metadata = p->committed_metadata,
-                .refusal = known   ? MR_REFUSE_NONE
-                           : topic ? MR_REFUSE_UNKNOWN_TOPIC
-                                   : unknown,
-            };
-        }
-    }
-    return true;
-}
-
-void mr_kafka_offset_commit(struct mr_request *r)
-{
-    struct mr_offset_commit_request in;
-    if (!mr_request_keep(r) || !mr_request_read(r, &in))
-        return;
-    struct commit_state *s = mr_request_take(r, 1, sizeof *s);
-    if (!s)
-        return;
-    mr_offset_commit_response_init(&s->out);
-    s->commit = (struct mr_commit){
-        .group = in.group_id,
-        .member = in.member_id,
-        .instance = in.group_instance_id,
-        .generation = in.generation_id_or_member_epoch,
-        .retention_ms = in.retention_time_ms,
-        .names_missing = r->head.version >= 9,
-        .done = commit_done,
-        .arg = r,
-    };
-    if (!commit_rows(r, &in, s))
-        return;
-    if (mr_groups_commit(groups_of(r), &s->commit))
-        commit_done(&s->commit);
-    else
-        wait_for(r, s, commit_drop, NULL);
-}
-
-/* ------------------------------------------------------------------ OffsetFetch */
-
-/* One partition. No offset is no error: -1. */
-static void fetch_one(struct mr_request *r, struct mr_slice group, struct mr_slice topic, int32_t partition,
-                      bool stable, enum mr_refusal why,
-                      struct mr_offset_fetch_response_group_topic_partition *out)
-{
-    if (!why && stable && mr_groups_unstable(groups_of(r), group, topic, partition))
-        why = MR_REFUSE_UNSTABLE_OFFSET;
-    struct mr_committed c = {.offset = NO_OFFSET, .leader_epoch = NO_EPOCH, .metadata = MR_SLICE("")};
-    if (!why)
-        (void)mr_groups_committed(groups_of(r), group, topic, partition, &c);
-    *out = (struct mr_offset_fetch_response_group_topic_partition){
-        .partition_index = partition,
-        .committed_offset = c.offset,
-        .committed_leader_epoch = c.leader_epoch,
-        .metadata = c.metadata,
-        .error_code = (int16_t)why,
-    };
-}
-
-static bool fetch_named(struct mr_request *r, const struct mr_offset_fetch_request_group *in, bool stable,
-                        enum mr_refusal why, struct mr_offset_fetch_response_group *out)
-{
-    if (!(out->topics = mr_request_take(r, many(in->topics_count), sizeof *out->topics)))
-        return false;
-    out->topics_count = (int32_t)many(in->topics_count);
-    for (int32_t i = 0; i < in->topics_count; i++) {
-        const struct mr_offset_fetch_request_group_topic *t = &in->topics[i];
-        struct mr_offset_fetch_response_group_topic *o = &out->topics[i];
-        size_t count = many(t->partition_indexes_count);
-        struct mr_slice name = t->name;
-        enum mr_refusal unknown = MR_REFUSE_NONE;
-        if (r->head.version >= 10) {
-            const struct mr_topic *topic = mr_request_topic(r, name, &t->topic_id, true, &unknown);
-            name = topic ? mr_slice_of(topic->name) : MR_SLICE("");
-        }
-        *o = (struct mr_offset_fetch_response_group_topic){
-            .name = t->name,
-            .topic_id = t->topic_id,
-            .partitions_count = (int32_t)count,
-            .partitions = mr_request_take(r, count, sizeof *o->partitions),
-        };
-        if (!o->partitions)
-            return false;
-        for (size_t k = 0; k < count; k++)
-            fetch_one(r, in->group_id, name, t->partition_indexes[k], stable, why ? why : unknown,
-                      &o->partitions[k]);
-    }
-    return true;
-}
-
-static bool fetch_all(struct mr_request *r, const struct mr_offset_fetch_request_group *in, bool stable,
-                      struct mr_offset_fetch_response_group *out)
-{
-    size_t count = mr_groups_committed_count(groups_of(r), in->group_id);
-    struct mr_offset_fetch_response_group_topic_partition *p = mr_request_take(r, count, sizeof *p);
-    if (!p || !(out->topics = mr_request_take(r, count, sizeof *out->topics)))
-        return false;
-    struct mr_committed_walk walk = {0};
-    struct mr_committed c;
-    for (struct mr_slice last = {0}; mr_groups_committed_next(groups_of(r), in->group_id, &walk, &c); p++) {
-        enum mr_refusal unknown;
-        const struct mr_topic *topic = mr_request_topic(r, c.topic, NULL, false, &unknown);
-        if (r->head.version >= 10 && !topic)
-            continue; /* it has no id any more */
-        if (c.topic.p != last.p) {
-            struct mr_offset_fetch_response_group_topic *o = &out->topics[out->topics_count++];
-            *o = (struct mr_offset_fetch_response_group_topic){.name = c.topic, .partitions = p};
-            if (topic)
-                memcpy(o->topic_id.b, topic->id, sizeof o->topic_id.b);
-            last = c.topic;
-        }
-        out->topics[out->topics_count - 1].partitions_count++;
-        fetch_one(r, in->group_id, c.topic, c.partition, stable, MR_REFUSE_NONE, p);
-    }
-    return true;
-}
-
-static bool fetch_group(struct mr_request *r, const struct mr_offset_fetch_request_group *in, bool stable,
-                        struct mr_offset_fetch_response_group *out)
-{
-    enum mr_refusal why = mr_groups_fetch_check(groups_of(r), in->group_id);
-    bool each = r->head.version == 1; /* it has no error of the group */
-    out->group_id = in->group_id;
-    out->error_code = each ? 0 : (int16_t)why;
-    if (in->topics_count >= 0)
-        return (why && !each) || fetch_named(r, in, stable, why, out);
-    return why || fetch_all(r, in, stable, out);
-}
-
-/* Up to version 7 a request is about one group; the shapes differ in their names alone. */
-static bool fetch_single(struct mr_request *r, const struct mr_offset_fetch_request *in,
-                         struct mr_offset_fetch_response *out)
-{
-    struct mr_offset_fetch_request_group want = {.group_id = in->group_id, .topics_count = in->topics_count};
-    struct mr_offset_fetch_response_group got = {0};
-    if (!(want.topics = mr_request_take(r, many(in->topics_count), sizeof *want.topics)))
-        return false;
-    for (int32_t i = 0; i < in->topics_count; i++)
-        want.topics[i] = (struct mr_offset_fetch_request_group_topic){
-            .name = in->topics[i].name,
-            .partition_indexes_count = in->topics[i].partition_indexes_count,
-            .partition_indexes = in->topics[i].partition_indexes,
-        };
-    if (!fetch_group(r, &want, in->require_stable, &got) ||
-        !(out->topics = mr_request_take(r, (size_t)got.topics_count, sizeof *out->topics)))
-        return false;
-    out->error_code = got.error_code;
-    out->topics_count = got.topics_count;
-    for (int32_t i = 0; i < got.topics_count; i++) {
-        const struct mr_offset_fetch_response_group_topic *t = &got.topics[i];
-        struct mr_offset_fetch_response_topic *o = &out->topics[i];
-        o->name = t->name;
-        o->partitions_count = t->partitions_count;
-        if (!(o->partitions = mr_request_take(r, (size_t)t->partitions_count, sizeof *o->partitions)))
-            return false;
-        for (int32_t k = 0; k < t->partitions_count; k++)
-            o->partitions[k] = (struct mr_offset_fetch_response_partition){
-                .partition_index = t->partitions[k].partition_index,
-                .committed_offset = t->partitions[k].committed_offset,
-                .committed_leader_epoch = t->partitions[k].committed_leader_epoch,
-                .metadata = t->partitions[k].metadata,
-                .error_code = t->partitions[k].error_code,
-            };
-    }
-    return true;
-}
-
-/* require_stable asks not to see offsets that a transaction may still take back: none are, so far. */
-void mr_kafka_offset_fetch(struct mr_request *r)
-{
-    struct mr_offset_fetch_request in;
-    struct mr_offset_fetch_response out;
-    if (!mr_request_read(r, &in))
-        return;
-    mr_offset_fetch_response_init(&out);
-    if (r->head.version < 8) {
-        if (!fetch_single(r, &in, &out))
-            return;
-    } else {
-        size_t count = many(in.groups_count);
-        if (!(out.groups = mr_request_take(r, count, sizeof *out.groups)))
-            return;
-        out.groups_count = (int32_t)count;
-        for (size_t i = 0; i < count; i++)
-            if (!fetch_group(r, &in.groups[i], in.require_stable, &out.groups[i]))
-                return;
-    }
-    mr_request_answer(r, &out);
-}
-
-/* ------------------------------------------------------------------ OffsetDelete */
-
-struct forget_state {
-    struct mr_group_delete work; /* first */
-    struct mr_offset_delete_response out;
-};
-
-static void forget_done(struct mr_group_delete *d)
-{
-    struct forget_state *s = (struct forget_state *)(void *)d;
-    size_t row = 0;
-    s->out.error_code = (int16_t)d->refusal;
-    if (d->refusal)
-        s->out.topics_count = 0;
-    for (int32_t i = 0; i < s->out.topics_count; i++)
-        for (int32_t k = 0; k < s->out.topics[i].partitions_count; k++)
-            s->out.topics[i].partitions[k].error_code = (int16_t)d->rows[row++].refusal;
-    mr_request_answer(d->arg, &s->out);
-}
-
-static void delete_drop(struct mr_request *r)
-{
-    mr_groups_forget_delete(r->state);
-}
-
-static bool forget_rows(struct mr_request *r, const struct mr_offset_delete_request *in,
-                        struct forget_state *s)
-{
-    size_t total = 0, row = 0;
-    for (int32_t i = 0; i < in->topics_count; i++)
-        total += many(in->topics[i].partitions_count);
-    s->work.row_count = total;
-    s->out.topics_count = (int32_t)many(in->topics_count);
-    if (!(s->work.rows = mr_request_take(r, total, sizeof *s->work.rows)) ||
-        !(s->out.topics = mr_request_take(r, many(in->topics_count), sizeof *s->out.topics)))
-        return false;
-    for (int32_t i = 0; i < in->topics_count; i++) {
-        const struct mr_offset_delete_request_topic *t = &in->topics[i];
-        struct mr_offset_delete_response_topic *o = &s->out.topics[i];
-        enum mr_refusal unknown;
-        const struct mr_topic *topic = mr_request_topic(r, t->name, NULL, false, &unknown);
-        size_t count = many(t->partitions_count);
-        *o = (struct mr_offset_delete_response_topic){
-            .name = t->name,
-            .partitions_count = (int32_t)count,
-            .partitions = mr_request_take(r, count, sizeof *o->partitions),
-        };
-        if (!o->partitions)
-            return false;
-        for (size_t k = 0; k < count; k++) {
-            int32_t p = t->partitions[k].partition_index;
-            o->partitions[k].partition_index = p;
-            s->work.rows[row++] = (struct mr_commit_row){
-                .topic = t->name,
-                .partition = p,
-                .refusal =
-                    topic && p >= 0 && p < topic->partitions ? MR_REFUSE_NONE : MR_REFUSE_UNKNOWN_TOPIC,
-            };
-        }
-    }
-    return true;
-}
-
-void mr_kafka_offset_delete(struct mr_request *r)
-{
-    struct mr_offset_delete_request in;
-    if (!mr_request_keep(r) || !mr_request_read(r, &in))
-        return;
-    struct forget_state *s = mr_request_take(r, 1, sizeof *s);
-    if (!s)
-        return;
-    mr_offset_delete_response_init(&s->out);
-    s->work = (struct mr_group_delete){.group = in.group_id, .done = forget_done, .arg = r};
-    if (!forget_rows(r, &in, s))
-        return;
-    if (mr_groups_delete(groups_of(r), &s->work))
-        forget_done(&s->work);
-    else
-        wait_for(r, s, delete_drop, NULL);
 }
 
 /* ------------------------------------------------------------------ DeleteGroups */
@@ -645,7 +300,7 @@ void mr_kafka_delete_groups(struct mr_request *r)
     struct mr_delete_groups_request in;
     if (!mr_request_keep(r) || !mr_request_read(r, &in))
         return;
-    size_t count = many(in.groups_names_count);
+    size_t count = mr_kafka_many(in.groups_names_count);
     struct delete_state *s = mr_request_take(r, 1, sizeof *s);
     if (!s || !(s->work = mr_request_take(r, count, sizeof *s->work)))
         return;
@@ -704,7 +359,7 @@ void mr_kafka_list_groups(struct mr_request *r)
     mr_request_answer(r, &out);
 }
 
-static bool describe_one(struct mr_request *r, struct mr_slice id,
+static bool describe_one(struct mr_request *r, struct mr_slice id, bool asked,
                          struct mr_describe_groups_response_group *out)
 {
     struct mr_group_view g = {
@@ -721,7 +376,7 @@ static bool describe_one(struct mr_request *r, struct mr_slice id,
         .protocol_type = g.protocol_type,
         .protocol_data = g.protocol,
         .members = mr_request_take(r, g.members, sizeof *out->members),
-        .authorized_operations = INT32_MIN,
+        .authorized_operations = asked ? GROUP_OPERATIONS : INT32_MIN,
     };
     if (!members || !out->members)
         return false;
@@ -745,11 +400,11 @@ void mr_kafka_describe_groups(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     mr_describe_groups_response_init(&out);
-    if (!(out.groups = mr_request_take(r, many(in.groups_count), sizeof *out.groups)))
+    if (!(out.groups = mr_request_take(r, mr_kafka_many(in.groups_count), sizeof *out.groups)))
         return;
-    out.groups_count = (int32_t)many(in.groups_count);
+    out.groups_count = (int32_t)mr_kafka_many(in.groups_count);
     for (int32_t i = 0; i < out.groups_count; i++)
-        if (!describe_one(r, in.groups[i], &out.groups[i]))
+        if (!describe_one(r, in.groups[i], in.include_authorized_operations, &out.groups[i]))
             return;
     mr_request_answer(r, &out);
 }

@@ -307,7 +307,7 @@ static const struct mr_handler handlers[] = {
     {60, 0, 2, 0, mr_kafka_describe_cluster},
     {61, 0, 0, 0, mr_kafka_describe_producers},
     {65, 0, 0, 0, mr_kafka_describe_transactions},
-    {66, 0, 1, 0, mr_kafka_list_transactions}, /* 2 has a regular expression */
+    {66, 0, 2, 0, mr_kafka_list_transactions},
     {74, 0, 1, 0, mr_kafka_list_config_resources},
     {75, 0, 0, 0, mr_kafka_describe_topic_partitions},
 };

@@ -1,5 +1,5 @@
 /* kafka_txn.c - transactions on the wire: InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn,
- * TxnOffsetCommit, WriteTxnMarkers, DescribeProducers, DescribeTransactions, ListTransactions.
+ * WriteTxnMarkers, DescribeProducers, DescribeTransactions, ListTransactions.
  *
  * What they mean is in broker/txn.h. Those that change something wait for the disk; a connection that goes
  * meanwhile is forgotten there. The second version of the protocol (transaction.version 2) is not advertised:
@@ -8,15 +8,12 @@
 #include "node/kafka.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
+#include "data/regex.h"
 
 static struct mr_txns *txns_of(const struct mr_request *r)
 {
     return mr_request_node(r)->txns;
-}
-
-static size_t many(int32_t count)
-{
-    return count > 0 ? (size_t)count : 0;
 }
 
 /* PRODUCER_FENCED is known to clients from some version of each request on. */
@@ -25,12 +22,6 @@ static int16_t code_for(const struct mr_request *r, enum mr_refusal why, int16_t
     return (int16_t)(why == MR_REFUSE_PRODUCER_FENCED && r->head.version < fenced_from
                          ? MR_REFUSE_PRODUCER_EPOCH
                          : why);
-}
-
-static void wait_for(struct mr_request *r, void *state, void (*drop)(struct mr_request *r))
-{
-    r->state = state;
-    r->drop = drop;
 }
 
 static bool exists(const struct mr_topic *t, int32_t partition)
@@ -58,7 +49,7 @@ static void call_settle(struct mr_request *r, struct mr_txn_call *c, bool settle
     if (settled)
         c->done(c);
     else
-        wait_for(r, c, call_drop);
+        mr_request_wait(r, c, call_drop, NULL);
 }
 
 /* ------------------------------------------------------------------ InitProducerId */
@@ -123,7 +114,7 @@ static bool add_results(struct mr_request *r, const struct add_row *row,
 {
     size_t at = 0;
     for (int32_t i = 0; i < row->topic_count; i++) {
-        size_t count = many(row->topics[i].partitions_count);
+        size_t count = mr_kafka_many(row->topics[i].partitions_count);
         out[i].name = row->topics[i].name;
         out[i].results_by_partition_count = (int32_t)count;
         if (!(out[i].results_by_partition = mr_request_take(r, count, sizeof *out[i].results_by_partition)))
@@ -158,8 +149,8 @@ static void add_answer(struct mr_request *r)
     if (r->head.version <= 3) { /* the same, in structs of another name */
         const struct mr_add_partitions_to_txn_response_transaction *one = &all[0];
         out.results_by_topic_v3_and_below_count = one->topic_results_count;
-        out.results_by_topic_v3_and_below =
-            mr_request_take(r, many(one->topic_results_count), sizeof *out.results_by_topic_v3_and_below);
+        out.results_by_topic_v3_and_below = mr_request_take(r, mr_kafka_many(one->topic_results_count),
+                                                            sizeof *out.results_by_topic_v3_and_below);
         if (!out.results_by_topic_v3_and_below)
             return;
         for (int32_t i = 0; i < one->topic_results_count; i++) {
@@ -167,8 +158,8 @@ static void add_answer(struct mr_request *r)
             struct mr_add_partitions_to_txn_response_topic *to = &out.results_by_topic_v3_and_below[i];
             to->name = from->name;
             to->results_by_partition_count = from->results_by_partition_count;
-            to->results_by_partition =
-                mr_request_take(r, many(from->results_by_partition_count), sizeof *to->results_by_partition);
+            to->results_by_partition = mr_request_take(r, mr_kafka_many(from->results_by_partition_count),
+                                                       sizeof *to->results_by_partition);
             if (!to->results_by_partition)
                 return;
             for (int32_t k = 0; k < from->results_by_partition_count; k++) {
@@ -201,7 +192,7 @@ static bool add_parts(struct mr_request *r, struct add_row *row, bool *all)
 {
     size_t count = 0, at = 0;
     for (int32_t i = 0; i < row->topic_count; i++)
-        count += many(row->topics[i].partitions_count);
+        count += mr_kafka_many(row->topics[i].partitions_count);
     row->count = count;
     *all = true;
     if (!(row->parts = mr_request_take(r, count, sizeof *row->parts)) ||
@@ -250,10 +241,10 @@ void mr_kafka_add_partitions_to_txn(struct mr_request *r)
         return;
     struct add_state *s = mr_request_take(r, 1, sizeof *s);
     bool batched = r->head.version >= 4;
-    size_t count = batched ? many(in.transactions_count) : 1;
+    size_t count = batched ? mr_kafka_many(in.transactions_count) : 1;
     if (!s || !(s->rows = mr_request_take(r, count, sizeof *s->rows)))
         return;
-    wait_for(r, s, add_drop);
+    mr_request_wait(r, s, add_drop, NULL);
     r->pending = 1; /* ours, until all are under way */
     for (size_t i = 0; i < count; i++) {
         struct add_row *row = &s->rows[i];
@@ -263,12 +254,12 @@ void mr_kafka_add_partitions_to_txn(struct mr_request *r)
                 .id = t->transactional_id, .producer = t->producer_id, .epoch = t->producer_epoch};
             row->verify_only = t->verify_only;
             row->topics = t->topics;
-            row->topic_count = (int32_t)many(t->topics_count);
+            row->topic_count = (int32_t)mr_kafka_many(t->topics_count);
         } else {
             row->call = (struct mr_txn_call){.id = in.v3_and_below_transactional_id,
                                              .producer = in.v3_and_below_producer_id,
                                              .epoch = in.v3_and_below_producer_epoch};
-            row->topic_count = (int32_t)many(in.v3_and_below_topics_count);
+            row->topic_count = (int32_t)mr_kafka_many(in.v3_and_below_topics_count);
             struct mr_add_partitions_to_txn_request_topic *topics =
                 mr_request_take(r, (size_t)row->topic_count, sizeof *topics);
             if (!topics)
@@ -299,37 +290,19 @@ static void add_offsets_done(struct mr_txn_call *c)
     mr_request_answer(c->arg, &out);
 }
 
-/* Where the group's offsets lie; false: *why. */
-static bool offsets_partition(struct mr_request *r, struct mr_slice group, int32_t *partition,
-                              enum mr_refusal *why)
-{
-    struct mr_node *n = mr_request_node(r);
-    struct mr_err err = {0};
-    if (group.len == 0 || group.len > MR_GROUP_ID_BYTES_MAX)
-        *why = MR_REFUSE_INVALID_GROUP_ID;
-    else if (mr_groups_prepare(n->groups, &err))
-        *why = MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
-    else {
-        const struct mr_topic *t = mr_broker_topic(n->broker, MR_SLICE(MR_OFFSETS_TOPIC));
-        *partition = mr_groups_partition_of(group, t->partitions);
-        return true;
-    }
-    return false;
-}
-
 void mr_kafka_add_offsets_to_txn(struct mr_request *r)
 {
     struct mr_add_offsets_to_txn_request in;
     if (!mr_request_read(r, &in))
         return;
     struct mr_txn_at at = {.topic = MR_SLICE(MR_OFFSETS_TOPIC)};
+    struct mr_err err = {0};
     struct mr_txn_call *c =
         call_new(r, in.transactional_id, in.producer_id, in.producer_epoch, add_offsets_done);
     if (!c)
         return;
-    call_settle(r, c,
-                !offsets_partition(r, in.group_id, &at.partition, &c->refusal) ||
-                    mr_txns_add(txns_of(r), c, &at, 1));
+    c->refusal = mr_groups_partition(mr_request_node(r)->groups, in.group_id, &at.partition, &err);
+    call_settle(r, c, c->refusal || mr_txns_add(txns_of(r), c, &at, 1));
 }
 
 static void end_done(struct mr_txn_call *c)
@@ -348,112 +321,6 @@ void mr_kafka_end_txn(struct mr_request *r)
     struct mr_txn_call *c = call_new(r, in.transactional_id, in.producer_id, in.producer_epoch, end_done);
     if (c)
         call_settle(r, c, mr_txns_end(txns_of(r), c, in.committed));
-}
-
-/* ------------------------------------------------------------------ TxnOffsetCommit */
-
-struct commit_state {
-    struct mr_commit commit; /* first */
-    struct mr_txn_offset_commit_response out;
-};
-
-static void commit_done(struct mr_commit *c)
-{
-    struct commit_state *s = (struct commit_state *)(void *)c;
-    size_t row = 0;
-    for (int32_t i = 0; i < s->out.topics_count; i++)
-        for (int32_t k = 0; k < s->out.topics[i].partitions_count; k++)
-            s->out.topics[i].partitions[k].error_code = (int16_t)c->rows[row++].refusal;
-    mr_assert(row == c->row_count);
-    mr_request_answer(c->arg, &s->out);
-}
-
-static void commit_drop(struct mr_request *r)
-{
-    mr_groups_forget_commit(r->state);
-}
-
-static bool commit_rows(struct mr_request *r, const struct mr_txn_offset_commit_request *in,
-                        enum mr_refusal why, struct commit_state *s)
-{
-    size_t total = 0, row = 0, topics = many(in->topics_count);
-    for (size_t i = 0; i < topics; i++)
-        total += many(in->topics[i].partitions_count);
-    s->out.topics_count = (int32_t)topics;
-    s->commit.row_count = total;
-    if (!(s->out.topics = mr_request_take(r, topics, sizeof *s->out.topics)) ||
-        !(s->commit.rows = mr_request_take(r, total, sizeof *s->commit.rows)))
-        return false;
-    for (size_t i = 0; i < topics; i++) {
-        const struct mr_txn_offset_commit_request_topic *t = &in->topics[i];
-        struct mr_txn_offset_commit_response_topic *o = &s->out.topics[i];
-        enum mr_refusal unknown;
-        const struct mr_topic *topic = mr_request_topic(r, t->name, NULL, false, &unknown);
-        size_t count = many(t->partitions_count);
-        o->name = t->name;
-        o->partitions_count = (int32_t)count;
-        if (!(o->partitions = mr_request_take(r, count, sizeof *o->partitions)))
-            return false;
-        for (size_t k = 0; k < count; k++) {
-            const struct mr_txn_offset_commit_request_partition *p = &t->partitions[k];
-            o->partitions[k].partition_index = p->partition_index;
-            s->commit.rows[row++] = (struct mr_commit_row){
-                .topic = t->name,
-                .partition = p->partition_index,
-                .leader_epoch = p->committed_leader_epoch,
-                .offset = p->committed_offset,
-                .metadata = p->committed_metadata,
-                .refusal = why                                 ? why
-                           : exists(topic, p->partition_index) ? MR_REFUSE_NONE
-                                                               : MR_REFUSE_UNKNOWN_TOPIC,
-            };
-        }
-    }
-    return true;
-}
-
-/* AddOffsetsToTxn must have been there. */
-static enum mr_refusal commit_verify(struct mr_request *r, const struct mr_txn_offset_commit_request *in)
-{
-    int32_t partition;
-    enum mr_refusal why;
-    if (!offsets_partition(r, in->group_id, &partition, &why))
-        return why;
-    why = mr_txns_verify(txns_of(r), in->transactional_id, in->producer_id, in->producer_epoch,
-                         MR_SLICE(MR_OFFSETS_TOPIC), partition);
-    if (why == MR_REFUSE_CONCURRENT_TXNS || why == MR_REFUSE_TXN_STATE)
-        return r->head.version >= 4 ? MR_REFUSE_TXN_ABORTABLE : MR_REFUSE_TXN_STATE;
-    return why;
-}
-
-void mr_kafka_txn_offset_commit(struct mr_request *r)
-{
-    struct mr_txn_offset_commit_request in;
-    if (!mr_request_keep(r) || !mr_request_read(r, &in))
-        return;
-    struct commit_state *s = mr_request_take(r, 1, sizeof *s);
-    if (!s)
-        return;
-    enum mr_refusal why = commit_verify(r, &in);
-    mr_txn_offset_commit_response_init(&s->out);
-    s->commit = (struct mr_commit){
-        .group = in.group_id,
-        .member = in.member_id,
-        .instance = in.group_instance_id,
-        .generation = in.generation_id_or_member_epoch,
-        .retention_ms = -1,
-        .transactional = true,
-        .producer = in.producer_id,
-        .producer_epoch = in.producer_epoch,
-        .done = commit_done,
-        .arg = r,
-    };
-    if (!commit_rows(r, &in, why, s))
-        return;
-    if (why || mr_groups_commit(mr_request_node(r)->groups, &s->commit))
-        commit_done(&s->commit);
-    else
-        wait_for(r, s, commit_drop);
 }
 
 /* ------------------------------------------------------------------ WriteTxnMarkers */
@@ -525,18 +392,18 @@ static bool markers_shape(struct mr_request *r, const struct mr_write_txn_marker
                           struct marker_state *s)
 {
     size_t total = 0;
-    s->out.markers_count = (int32_t)many(in->markers_count);
-    if (!(s->out.markers = mr_request_take(r, many(in->markers_count), sizeof *s->out.markers)))
+    s->out.markers_count = (int32_t)mr_kafka_many(in->markers_count);
+    if (!(s->out.markers = mr_request_take(r, mr_kafka_many(in->markers_count), sizeof *s->out.markers)))
         return false;
     for (int32_t i = 0; i < s->out.markers_count; i++) {
         const struct mr_write_txn_markers_request_marker *m = &in->markers[i];
         struct mr_write_txn_markers_response_marker *o = &s->out.markers[i];
         o->producer_id = m->producer_id;
-        o->topics_count = (int32_t)many(m->topics_count);
-        if (!(o->topics = mr_request_take(r, many(m->topics_count), sizeof *o->topics)))
+        o->topics_count = (int32_t)mr_kafka_many(m->topics_count);
+        if (!(o->topics = mr_request_take(r, mr_kafka_many(m->topics_count), sizeof *o->topics)))
             return false;
         for (int32_t k = 0; k < o->topics_count; k++) {
-            size_t count = many(m->topics[k].partition_indexes_count);
+            size_t count = mr_kafka_many(m->topics[k].partition_indexes_count);
             o->topics[k].name = mr_slice_copy(&r->arena.arena, m->topics[k].name);
             o->topics[k].partitions_count = (int32_t)count;
             if (!(o->topics[k].partitions = mr_request_take(r, count, sizeof *o->topics[k].partitions)))
@@ -558,7 +425,7 @@ void mr_kafka_write_txn_markers(struct mr_request *r)
     mr_write_txn_markers_response_init(&s->out);
     if (!markers_shape(r, &in, s))
         return;
-    wait_for(r, s, marker_drop);
+    mr_request_wait(r, s, marker_drop, NULL);
     r->pending = 1;
     for (int32_t i = 0; i < s->out.markers_count; i++) {
         const struct mr_write_txn_markers_request_marker *m = &in.markers[i];
@@ -617,16 +484,16 @@ void mr_kafka_describe_producers(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     mr_describe_producers_response_init(&out);
-    out.topics_count = (int32_t)many(in.topics_count);
-    if (!(out.topics = mr_request_take(r, many(in.topics_count), sizeof *out.topics)))
+    out.topics_count = (int32_t)mr_kafka_many(in.topics_count);
+    if (!(out.topics = mr_request_take(r, mr_kafka_many(in.topics_count), sizeof *out.topics)))
         return;
     for (int32_t i = 0; i < out.topics_count; i++) {
         struct mr_describe_producers_response_topic *o = &out.topics[i];
         enum mr_refusal unknown;
         const struct mr_topic *t = mr_request_topic(r, in.topics[i].name, NULL, false, &unknown);
         o->name = in.topics[i].name;
-        o->partitions_count = (int32_t)many(in.topics[i].partition_indexes_count);
-        if (!(o->partitions = mr_request_take(r, many(o->partitions_count), sizeof *o->partitions)))
+        o->partitions_count = (int32_t)mr_kafka_many(in.topics[i].partition_indexes_count);
+        if (!(o->partitions = mr_request_take(r, mr_kafka_many(o->partitions_count), sizeof *o->partitions)))
             return;
         for (int32_t k = 0; k < o->partitions_count; k++) {
             o->partitions[k].partition_index = in.topics[i].partition_indexes[k];
@@ -681,9 +548,9 @@ void mr_kafka_describe_transactions(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     mr_describe_transactions_response_init(&out);
-    out.transaction_states_count = (int32_t)many(in.transactional_ids_count);
+    out.transaction_states_count = (int32_t)mr_kafka_many(in.transactional_ids_count);
     if (!(out.transaction_states =
-              mr_request_take(r, many(in.transactional_ids_count), sizeof *out.transaction_states)))
+              mr_request_take(r, mr_kafka_many(in.transactional_ids_count), sizeof *out.transaction_states)))
         return;
     for (int32_t i = 0; i < out.transaction_states_count; i++)
         if (!describe_one(r, in.transactional_ids[i], &out.transaction_states[i]))
@@ -711,35 +578,86 @@ static bool list_wants(const struct mr_list_transactions_request *in, const stru
     return state && producer && age;
 }
 
+/* A whole id must match. *out NULL with NONE: all do. */
+static enum mr_refusal list_pattern(struct mr_slice pattern, struct mr_regex **out)
+{
+    struct mr_buf whole = {0};
+    struct mr_err err = {0};
+    *out = NULL;
+    if (pattern.len == 0)
+        return MR_REFUSE_NONE;
+    mr_code rc = mr_regex_new(pattern, out, &err); /* alone it must make sense too: ")(" does not */
+    mr_regex_free(*out);
+    *out = NULL;
+    if (rc == MR_OK && mr_buf_printf(&whole, "\\A(?:%.*s)\\z", MR_SLICE_ARG(pattern)))
+        rc = mr_regex_new((struct mr_slice){whole.p, whole.len}, out, &err);
+    mr_buf_fini(&whole);
+    return *out ? MR_REFUSE_NONE : rc == MR_MEMORY ? MR_REFUSE_UNKNOWN : MR_REFUSE_INVALID_REGEX;
+}
+
+/* Those that are asked for, into `out` (NULL: only counted). */
+static enum mr_refusal list_walk(struct mr_request *r, const struct mr_list_transactions_request *in,
+                                 struct mr_regex *pattern, size_t *places,
+                                 struct mr_list_transactions_response_transaction_state *out, size_t *count)
+{
+    int64_t now = mr_wall(mr_request_node(r)->world) / 1000000;
+    struct mr_err err = {0};
+    struct mr_txn_view v;
+    *count = 0;
+    for (size_t i = 0; mr_txns_next(txns_of(r), &i, &v);) {
+        if (!list_wants(in, &v, now))
+            continue;
+        mr_code rc = pattern ? mr_regex_match(pattern, v.id, 0, places, &err) : MR_OK;
+        if (rc && rc != MR_END)
+            return MR_REFUSE_INVALID_REGEX; /* it takes too long on this id */
+        if (rc == MR_OK && out)
+            out[*count] = (struct mr_list_transactions_response_transaction_state){
+                .transactional_id = v.id,
+                .producer_id = v.producer,
+                .transaction_state = mr_slice_of(mr_txn_state_name(v.state)),
+            };
+        *count += rc == MR_OK;
+    }
+    return MR_REFUSE_NONE;
+}
+
+static bool list(struct mr_request *r, const struct mr_list_transactions_request *in,
+                 struct mr_list_transactions_response *out)
+{
+    struct mr_regex *pattern = NULL;
+    size_t count = 0, *places = NULL;
+    enum mr_refusal why = mr_txns_loading(txns_of(r)) ? MR_REFUSE_COORDINATOR_LOADING
+                                                      : list_pattern(in->transactional_id_pattern, &pattern);
+    bool memory = true;
+    if (!why && pattern)
+        memory =
+            (places = mr_request_take(r, 2 * ((size_t)mr_regex_groups(pattern) + 1), sizeof *places)) != NULL;
+    if (!why && memory)
+        why = list_walk(r, in, pattern, places, NULL, &count);
+    if (!why && memory)
+        memory =
+            (out->transaction_states = mr_request_take(r, count, sizeof *out->transaction_states)) != NULL;
+    if (!why && memory)
+        why = list_walk(r, in, pattern, places, out->transaction_states, &count);
+    out->transaction_states_count = why ? 0 : (int32_t)count;
+    out->error_code = (int16_t)why;
+    mr_regex_free(pattern);
+    return memory;
+}
+
 void mr_kafka_list_transactions(struct mr_request *r)
 {
     struct mr_list_transactions_request in;
     struct mr_list_transactions_response out;
-    struct mr_txn_view v;
     if (!mr_request_read(r, &in))
         return;
-    const struct mr_txns *t = txns_of(r);
-    int64_t now = mr_wall(mr_request_node(r)->world) / 1000000;
-    size_t count = 0;
     mr_list_transactions_response_init(&out);
     if (!(out.unknown_state_filters =
-              mr_request_take(r, many(in.state_filters_count), sizeof *out.unknown_state_filters)))
+              mr_request_take(r, mr_kafka_many(in.state_filters_count), sizeof *out.unknown_state_filters)))
         return;
     for (int32_t i = 0; i < in.state_filters_count; i++)
         if (!state_known(in.state_filters[i]))
             out.unknown_state_filters[out.unknown_state_filters_count++] = in.state_filters[i];
-    out.error_code = (int16_t)(mr_txns_loading(t) ? MR_REFUSE_COORDINATOR_LOADING : MR_REFUSE_NONE);
-    for (size_t i = 0; !out.error_code && mr_txns_next(t, &i, &v);)
-        count += list_wants(&in, &v, now);
-    if (!(out.transaction_states = mr_request_take(r, count, sizeof *out.transaction_states)))
-        return;
-    for (size_t i = 0; !out.error_code && mr_txns_next(t, &i, &v);)
-        if (list_wants(&in, &v, now))
-            out.transaction_states[out.transaction_states_count++] =
-                (struct mr_list_transactions_response_transaction_state){
-                    .transactional_id = v.id,
-                    .producer_id = v.producer,
-                    .transaction_state = mr_slice_of(mr_txn_state_name(v.state)),
-                };
-    mr_request_answer(r, &out);
+    if (list(r, &in, &out))
+        mr_request_answer(r, &out);
 }

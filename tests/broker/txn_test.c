@@ -122,7 +122,8 @@ static void to_end_a_transaction_twice_the_same_way_is_fine_and_the_other_way_is
     struct maker k = maker_of(&s, "k");
     (void)state;
     assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
-    assert_int_equal(make_end(&k, true), MR_REFUSE_NONE); /* nothing was begun: nothing to do */
+    assert_int_equal(make_end(&k, true), MR_REFUSE_TXN_STATE); /* nothing was begun */
+    assert_int_equal(make_end(&k, false), MR_REFUSE_TXN_STATE);
     assert_int_equal(make_add_until(&k), MR_REFUSE_NONE);
     assert_int_equal(make_end(&k, true), MR_REFUSE_NONE);
     assert_int_equal(make_end_until(&k, true), MR_REFUSE_NONE);

@@ -350,6 +350,7 @@ static void describe(int fd, int version, const char *group, const char *state, 
     mr_describe_groups_request_init(&in);
     in.groups = names;
     in.groups_count = 2;
+    in.include_authorized_operations = members > 0;
     ask(fd, DESCRIBE, at_most(version, 6), &in, &a, &out);
     assert_int_equal(out.groups_count, 2);
     const struct mr_describe_groups_response_group *g = &out.groups[0];
@@ -364,6 +365,8 @@ static void describe(int fd, int version, const char *group, const char *state, 
         assert_true(mr_slice_eq(g->members[0].member_metadata, MR_SLICE("meta")));
         assert_true(mr_slice_eq(g->members[0].member_assignment, g->members[0].member_id));
     }
+    if (version >= 3) /* read, delete, describe */
+        assert_int_equal(g->authorized_operations, members > 0 ? 1 << 3 | 1 << 6 | 1 << 8 : INT32_MIN);
     assert_int_equal(out.groups[1].error_code, version >= 6 ? 69 : 0);
     assert_true(mr_slice_eq(out.groups[1].group_state, MR_SLICE("Dead")));
     answer_fini(&a);

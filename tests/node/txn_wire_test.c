@@ -21,7 +21,7 @@ enum {
     LIST_TRANSACTIONS = 66,
 };
 enum { NONE = 0, UNKNOWN_TOPIC = 3, EPOCH = 47, STATE = 48, MAPPING = 49, TIMEOUT = 50, CONCURRENT = 51 };
-enum { NOT_ATTEMPTED = 55, UNSTABLE = 88, FENCED = 90, NOT_FOUND = 105, ABORTABLE = 120 };
+enum { NOT_ATTEMPTED = 55, UNSTABLE = 88, FENCED = 90, NOT_FOUND = 105, ABORTABLE = 120, BAD_PATTERN = 128 };
 
 struct who {
     int fd;
@@ -432,6 +432,31 @@ static void offsets_of_a_transaction_are_unstable_until_it_is_decided(void **sta
     site_free(s);
 }
 
+/* Of w, x1, x22: a whole id must match. */
+static void list_by_pattern(int fd)
+{
+    static const struct {
+        const char *pattern;
+        int16_t code, count;
+    } cases[] = {{NULL, NONE, 3},          {"", NONE, 3},          {"x[0-9]+", NONE, 2},
+                 {"x[0-9]", NONE, 1},      {"w|x1", NONE, 2},      {".", NONE, 1},
+                 {"no", NONE, 0},          {"(x", BAD_PATTERN, 0}, {")(", BAD_PATTERN, 0},
+                 {"(.)\\1|x(2)+", NONE, 1}};
+    struct who x1 = who_of(fd, "x1"), x22 = who_of(fd, "x22");
+    assert_true(x1.producer >= 0 && x22.producer >= 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mr_list_transactions_request in;
+        struct mr_list_transactions_response out;
+        struct answer a;
+        mr_list_transactions_request_init(&in);
+        in.transactional_id_pattern = mr_slice_of(cases[i].pattern);
+        ask(fd, LIST_TRANSACTIONS, 2, &in, &a, &out);
+        assert_int_equal(out.error_code, cases[i].code);
+        assert_int_equal(out.transaction_states_count, cases[i].count);
+        answer_fini(&a);
+    }
+}
+
 static void tools_see_transactions_and_can_end_one_that_hangs(void **state)
 {
     struct site *s = site_new(NULL);
@@ -470,6 +495,8 @@ static void tools_see_transactions_and_can_end_one_that_hangs(void **state)
         assert_int_equal(lout.unknown_state_filters_count, 1);
         answer_fini(&a);
     }
+
+    list_by_pattern(fd);
 
     int32_t both[] = {1, 2};
     struct mr_describe_producers_request_topic pt = {
