@@ -570,4 +570,5 @@ const struct mr_component file_source_component = {
     .open = open_source,
     .close = close_source,
     .read = read_source,
+    .traits = MR_REPLAYS,
 };

@@ -312,6 +312,7 @@ static const struct mr_component generate = {
     .options = options,
     .open = open_generate,
     .read = read_generate,
+    .traits = MR_REPLAYS,
 };
 
 static const struct mr_component *const components[] = {&generate, NULL};

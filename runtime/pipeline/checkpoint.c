@@ -29,6 +29,12 @@ static const char *place_of(const struct mr_part *p)
     return p->host.label + strlen(p->line->conf->name) + 1;
 }
 
+/* Where it is kept, for people. */
+static const char *where(const struct mr_pipeline *l)
+{
+    return l->epoch ? "in the pipeline's state topic" : l->checkpoint_path;
+}
+
 /* ---------------------------------------------------------------- writing */
 
 static bool put_u32(struct mr_buf *b, uint32_t v)
@@ -61,12 +67,12 @@ static bool put_source(struct mr_buf *b, const struct mr_source *s)
     return true;
 }
 
-static mr_code gather(struct mr_pipeline *l, struct mr_buf *b, struct mr_err *err)
+mr_code mr_checkpoint_gather(struct mr_pipeline *l, struct mr_buf *b, struct mr_err *err)
 {
     static const char zero[4];
     bool ok = mr_buf_put(b, HEAD, HEAD_BYTES) && mr_buf_put(b, zero, 4);
     for (uint32_t i = 0; ok && i < l->conf->from_count; i++)
-        ok = put_source(b, &l->sources[i]);
+        ok = l->sources[i].grouped || put_source(b, &l->sources[i]);
     ok = ok && mr_buf_put(b, l->foreign.p, l->foreign.len);
     for (uint32_t i = 0; ok && i < l->conf->step_count; i++) {
         struct mr_part *p = &l->steps[i].part;
@@ -98,7 +104,7 @@ static mr_code prepare(struct mr_pipeline *l, struct mr_buf *b, struct mr_err *e
     int64_t ends = l->n.out + l->n.dropped + l->n.dead + l->n.replaced + l->n.in_flight;
     mr_assert(l->n.in + l->n.made == ends); /* A2 */
     if (l->checkpoint_path)
-        rc = gather(l, b, err);
+        rc = mr_checkpoint_gather(l, b, err);
     for (uint32_t i = 0; rc == MR_OK && i < l->conf->to_count; i++) {
         struct mr_part *p = &l->outputs[i].part;
         if (!p->c->flush || !p->open)
@@ -229,7 +235,7 @@ static mr_code walk(struct mr_pipeline *l, struct mr_slice file, char want, stru
             } else if (p->c->restore) {
                 mr_code rc = p->c->restore(p->self, value, err);
                 if (rc != MR_OK) {
-                    mr_wrap(err, "cannot restore '%s' from '%s'", p->host.label, l->checkpoint_path);
+                    mr_wrap(err, "cannot restore '%s' from '%s'", p->host.label, where(l));
                     return rc;
                 }
             }
@@ -247,11 +253,28 @@ static mr_code walk(struct mr_pipeline *l, struct mr_slice file, char want, stru
         }
     }
     if (c.bad)
-        return mr_fail(err, MR_CORRUPT, "checkpoint '%s' is damaged inside", l->checkpoint_path);
+        return mr_fail(err, MR_CORRUPT, "checkpoint '%s' is damaged inside", where(l));
     return MR_OK;
 }
 
-static mr_code load(struct mr_pipeline *l, char want, struct mr_err *err)
+mr_code mr_checkpoint_take(struct mr_pipeline *l, struct mr_slice file, bool steps, struct mr_err *err)
+{
+    uint32_t crc = 0;
+    if (!file.len)
+        return MR_OK; /* a first start */
+    bool good = file.len >= HEAD_BYTES + 4 && memcmp(file.p, HEAD, HEAD_BYTES) == 0;
+    for (int i = 0; good && i < 4; i++)
+        crc |= (uint32_t)(unsigned char)file.p[HEAD_BYTES + i] << (8 * i);
+    if (!good || crc != mr_crc32c(0, file.p + HEAD_BYTES + 4, file.len - HEAD_BYTES - 4))
+        return mr_fail(err, MR_CORRUPT,
+                       "checkpoint '%s' is damaged (%zu bytes, %s); move it away to start over from the "
+                       "beginning of the sources, or put a copy back",
+                       where(l), file.len, good ? "its checksum differs" : "it does not begin as one");
+    return walk(l, (struct mr_slice){file.p + HEAD_BYTES + 4, file.len - HEAD_BYTES - 4},
+                steps ? KIND_STEP : KIND_SOURCE, err);
+}
+
+mr_code mr_checkpoint_file(struct mr_pipeline *l, struct mr_buf *out, struct mr_err *err)
 {
     if (!l->checkpoint_path)
         return MR_OK;
@@ -262,30 +285,37 @@ static mr_code load(struct mr_pipeline *l, char want, struct mr_err *err)
     if (rc == MR_NOTFOUND) { /* a first start */
         mr_err_clear(err);
         rc = MR_OK;
-    } else if (rc == MR_OK) {
-        uint32_t crc = 0;
-        bool good = file.len >= HEAD_BYTES + 4 && memcmp(file.p, HEAD, HEAD_BYTES) == 0;
-        for (int i = 0; good && i < 4; i++)
-            crc |= (uint32_t)(unsigned char)file.p[HEAD_BYTES + i] << (8 * i);
-        if (!good || crc != mr_crc32c(0, file.p + HEAD_BYTES + 4, file.len - HEAD_BYTES - 4))
-            rc = mr_fail(err, MR_CORRUPT,
-                         "checkpoint '%s' is damaged (%zu bytes, %s); move it away to start over from the "
-                         "beginning of the sources, or put a copy back",
-                         l->checkpoint_path, file.len,
-                         good ? "its checksum differs" : "it does not begin as one");
-        else
-            rc = walk(l, (struct mr_slice){file.p + HEAD_BYTES + 4, file.len - HEAD_BYTES - 4}, want, err);
+    } else if (rc == MR_OK && !mr_buf_put(out, file.p, file.len)) {
+        rc = mr_fail(err, MR_MEMORY, "no memory to read '%s'", l->checkpoint_path);
     }
     mr_heap_arena_fini(&a);
     return rc;
 }
 
+mr_code mr_checkpoint_forget(struct mr_pipeline *l, struct mr_err *err)
+{
+    char dir[4096];
+    (void)snprintf(dir, sizeof dir, "%s/pipelines/%s", l->env.data_dir, l->conf->name);
+    mr_code rc = mr_unlink(l->env.world, l->checkpoint_path, err);
+    return rc == MR_OK ? mr_dir_sync(l->env.world, dir, err) : rc;
+}
+
+static mr_code load(struct mr_pipeline *l, bool steps, struct mr_err *err)
+{
+    struct mr_buf file = {0};
+    mr_code rc = mr_checkpoint_file(l, &file, err);
+    if (rc == MR_OK)
+        rc = mr_checkpoint_take(l, (struct mr_slice){file.p, file.len}, steps, err);
+    mr_buf_fini(&file);
+    return rc;
+}
+
 mr_code mr_checkpoint_load(struct mr_pipeline *l, struct mr_err *err)
 {
-    return load(l, KIND_SOURCE, err);
+    return load(l, false, err);
 }
 
 mr_code mr_checkpoint_restore(struct mr_pipeline *l, struct mr_err *err)
 {
-    return load(l, KIND_STEP, err);
+    return load(l, true, err);
 }

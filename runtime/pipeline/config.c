@@ -161,6 +161,7 @@ static const struct mr_plan_key pipeline_keys[] = {
     {"to", NULL},
     {"on_error", NULL},
     {"delivery", NULL},
+    {"commit_every", NULL},
     {"unmatched", NULL},
     {"pipeline_bytes", NULL},
     {"description", NULL},
@@ -213,16 +214,31 @@ static bool good_name(struct mr_slice s)
     return true;
 }
 
-static void delivery(struct mr_plan *p, const struct mr_node *n)
+enum { COMMIT_EVERY_MS = 200, COMMIT_EVERY_MS_MIN = 10, COMMIT_EVERY_MS_MAX = 30000 };
+
+static void delivery(struct mr_plan *p, const struct mr_node *n, struct mr_config_pipeline *out)
 {
-    if (n->kind == MR_NODE_SCALAR && mr_slice_eq(n->text, MR_SLICE("at_least_once")))
+    static const char *const ways[] = {"at_least_once", "exactly_once"};
+    const struct mr_node *c;
+    if ((c = mr_node_get(n, "delivery"))) {
+        out->delivery = c;
+        out->exactly_once = c->kind == MR_NODE_SCALAR && mr_slice_eq(c->text, MR_SLICE("exactly_once"));
+        if (!out->exactly_once &&
+            !(c->kind == MR_NODE_SCALAR && mr_slice_eq(c->text, MR_SLICE("at_least_once")))) {
+            const char *near = c->kind == MR_NODE_SCALAR ? mr_nearest(c->text, ways, COUNT(ways)) : NULL;
+            mr_diag_node(p->diags, c, 0, near ? mr_plan_printf(p, "did you mean '%s'?", near) : NULL,
+                         "'delivery' must be at_least_once or exactly_once");
+        }
+    }
+    out->commit_every = COMMIT_EVERY_MS;
+    if (!(c = mr_node_get(n, "commit_every")))
         return;
-    if (n->kind == MR_NODE_SCALAR && mr_slice_eq(n->text, MR_SLICE("exactly_once")))
-        mr_diag_node(p->diags, n, 0,
-                     "use at_least_once: nothing is lost; after a crash some events come again",
-                     "'exactly_once' cannot be given by this version's sources and outputs");
-    else
-        mr_diag_node(p->diags, n, 0, NULL, "'delivery' must be at_least_once");
+    if (mr_plan_duration(p, c, &out->commit_every) &&
+        (out->commit_every < COMMIT_EVERY_MS_MIN || out->commit_every > COMMIT_EVERY_MS_MAX))
+        mr_diag_node(p->diags, c, 0, NULL, "'commit_every' must be from 10ms to 30s");
+    if (!out->exactly_once)
+        mr_diag_key(p->diags, c, "leave it out, or add 'delivery: exactly_once'",
+                    "'commit_every' is for exactly_once: it says how often transactions are committed");
 }
 
 static void pipeline(struct mr_plan *p, const struct mr_node *n, struct mr_config_pipeline *out)
@@ -253,8 +269,7 @@ static void pipeline(struct mr_plan *p, const struct mr_node *n, struct mr_confi
         if (out->on_error == MR_ON_ERROR_RETRY)
             mr_diag_node(p->diags, c, 0, "set it at an output", "'on_error: retry' is for outputs alone");
     }
-    if ((c = mr_node_get(n, "delivery")))
-        delivery(p, c);
+    delivery(p, n, out);
     if ((c = mr_node_get(n, "unmatched"))) {
         out->unmatched_drop = c->kind == MR_NODE_SCALAR && mr_slice_eq(c->text, MR_SLICE("drop"));
         if (!out->unmatched_drop)

@@ -52,10 +52,13 @@ struct mr_config_pipeline {
     struct mr_config_component *from, *steps, *to;
     uint32_t from_count, step_count, to_count;
     enum mr_on_error on_error;
-    bool unmatched_drop; /* events that match no output are meant to go */
-    int64_t bytes;       /* `pipeline_bytes`: live batches; reading pauses beyond */
-    const char *dead;    /* topic of the error route: "<pipeline>.dead" */
-    bool may_die;        /* some part routes to it */
+    bool unmatched_drop;            /* events that match no output are meant to go */
+    int64_t bytes;                  /* `pipeline_bytes`: live batches; reading pauses beyond */
+    const char *dead;               /* topic of the error route: "<pipeline>.dead" */
+    bool may_die;                   /* some part routes to it */
+    bool exactly_once;              /* `delivery` */
+    mr_ms commit_every;             /* of exactly_once: between transactions */
+    const struct mr_node *delivery; /* for messages; NULL: not given */
 };
 
 struct mr_config_test {

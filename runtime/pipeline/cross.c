@@ -152,6 +152,29 @@ static void topics(struct mr_plan *p, const struct mr_config_component *v, uint3
     }
 }
 
+/* What stands against `delivery: exactly_once`. */
+static void exactly_once(struct mr_plan *p, const struct mr_config_pipeline *line)
+{
+    for (uint32_t i = 0; i < line->from_count && line->exactly_once; i++) {
+        const struct mr_config_component *c = &line->from[i];
+        if (c->component && !(c->component->traits & MR_REPLAYS))
+            mr_diag_node(p->diags, c->node, 0,
+                         "write it to a topic with at_least_once first, and read that topic",
+                         "'delivery: exactly_once' needs sources that can be read again from a position, and "
+                         "'%s' cannot",
+                         c->component->name);
+    }
+    for (uint32_t i = 0; i < line->to_count && line->exactly_once; i++) {
+        const struct mr_config_component *c = &line->to[i];
+        if (c->component && strcmp(c->component->name, "topic") != 0)
+            mr_diag_node(p->diags, c->node, 0,
+                         "write to a topic, and let another pipeline take it from there with at_least_once",
+                         "'delivery: exactly_once' needs outputs that take part in a transaction, and '%s' "
+                         "cannot",
+                         c->component->name);
+    }
+}
+
 enum { STARS_MAX = 4 }; /* fnmatch's time grows with each of them; a pattern with more is not looked at */
 
 static bool few_stars(struct mr_slice pattern)
@@ -225,6 +248,7 @@ void mr_plan_cross(struct mr_plan *p)
         topics(p, line->from, line->from_count);
         topics(p, line->to, line->to_count);
         files(p, line, &paths);
+        exactly_once(p, line);
         line->may_die = line->on_error == MR_ON_ERROR_DEAD;
         for (uint32_t k = 0; k < line->step_count; k++)
             line->may_die |= line->steps[k].on_error == MR_ON_ERROR_DEAD;

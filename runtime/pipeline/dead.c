@@ -273,7 +273,8 @@ static void ensured(void *arg, mr_code rc, const struct mr_topic_info *info, con
 static void pump(struct mr_dead *d)
 {
     struct mr_pipeline *l = d->line;
-    if (!d->first || d->calling || d->again.fire || mr_pipeline_over(l))
+    if (!d->first || d->calling || d->again.fire || mr_pipeline_over(l) ||
+        (l->epoch && mr_epoch_holds(l->epoch)))
         return;
     struct mr_topics *t = l->env.topics;
     if (!d->ready) {
@@ -289,5 +290,8 @@ static void pump(struct mr_dead *d)
     }
     d->calling = true;
     l->calls_out++;
-    t->ops->produce(t, l->env.world, d->topic, 0, copy, produced, d);
+    if (l->epoch)
+        mr_epoch_produce(l->epoch, d->topic, 0, copy, produced, d);
+    else
+        t->ops->produce(t, l->env.world, d->topic, 0, copy, produced, d);
 }

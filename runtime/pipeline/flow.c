@@ -184,6 +184,11 @@ void mr_flow_on_delivered(struct mr_batch *b, void (*done)(void *arg), void *arg
     f->delivered = d;
 }
 
+bool mr_flow_whole(const struct mr_host *h)
+{
+    return ((const struct mr_part *)h)->line->epoch != NULL;
+}
+
 /* ---------------------------------------------------------------- flights */
 
 struct mr_flight *mr_flight_new(struct mr_pipeline *l, struct mr_batch *b)

@@ -27,4 +27,8 @@ bool mr_flow_attach(struct mr_batch *b, struct mr_ack *a);
  * when the pipeline stops first. */
 void mr_flow_on_delivered(struct mr_batch *b, void (*done)(void *arg), void *arg);
 
+/* Whether snapshots must hold everything, because what was read once is not read again (exactly-once
+ * delivery). A step then must not hold acks. */
+bool mr_flow_whole(const struct mr_host *h);
+
 #endif

@@ -35,13 +35,17 @@ enum {
     MR_CHECKPOINT_MS = 1000,      /* positions are stored at most so often ... */
     MR_CHECKPOINT_EARLY_MS = 100, /* ... but the first ones sooner: who is killed again and again gets on */
     MR_CHECKPOINTS_EARLY = 5,
-    MR_BACKOFF_MS_MAX = 30000,     /* longest pause between attempts */
-    MR_BATCH_BYTES_MAX = 64 << 20, /* of one batch ('batch_bytes') */
-    MR_MADE_FACTOR = 16,           /* batches made by steps may exceed pipeline_bytes by so much */
+    MR_BACKOFF_MS_MAX = 30000,      /* longest pause between attempts */
+    MR_BATCH_BYTES_MAX = 64 << 20,  /* of one batch ('batch_bytes') */
+    MR_MADE_FACTOR = 16,            /* batches made by steps may exceed pipeline_bytes by so much */
+    MR_EPOCH_TIMEOUT_MS = 60000,    /* 'transaction_ms': a transaction that is open for longer is undone */
+    MR_EPOCH_BYTES_MAX = 64 << 20,  /* written in one transaction; it is committed when so much is */
+    MR_STATE_BYTES_MAX = 256 << 20, /* 'state_bytes': positions and snapshots of one pipeline */
 };
 
 struct mr_pipeline;
 struct mr_watch;
+struct mr_epoch;
 
 enum mr_part_role { MR_ROLE_SOURCE, MR_ROLE_STEP, MR_ROLE_OUTPUT };
 
@@ -96,6 +100,12 @@ struct mr_source {
     int64_t lag;          /* -1: cannot tell */
     size_t pinned;        /* bytes that the batch just read keeps alive outside of its arena */
     void (*feeders_changed)(struct mr_source *s); /* topic sources */
+    /* Topic sources that read for a consumer group, where their positions live, too: */
+    bool grouped;
+    void (*commit)(struct mr_source *s); /* `stored` has moved, and the checkpoint is on the disk */
+    bool (*settle)(struct mr_source *s); /* false: its last commit is not answered yet */
+    void (*epoch_commit)(struct mr_source *s, struct mr_epoch *e); /* adds `stored` to the transaction */
+    void (*epoch_ended)(struct mr_source *s);                      /* it is committed */
 };
 
 struct mr_step {
@@ -197,7 +207,8 @@ struct mr_pipeline {
     uint32_t calls_out; /* of the topics port */
     struct mr_counters n;
     struct mr_dead *dead;
-    bool dead_told; /* the first dead letter has been logged, with its reason */
+    struct mr_epoch *epoch; /* delivery exactly once; else NULL */
+    bool dead_told;         /* the first dead letter has been logged, with its reason */
     /* checkpoint */
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
@@ -219,6 +230,9 @@ void mr_pipeline_feeders_changed(struct mr_pipeline *l);
 void mr_pipeline_counts(const struct mr_pipeline *l, struct mr_run_counts *out, mr_ms now);
 /* A checkpoint has ended, well or not. */
 void mr_pipeline_stored(struct mr_pipeline *l, mr_code rc, const struct mr_err *err);
+/* Positions and state of exactly-once delivery are known: goes on with starting. */
+void mr_pipeline_opened(struct mr_pipeline *l);
+bool mr_pipeline_idle(const struct mr_pipeline *l); /* no event is on its way */
 /* Something may have become possible: reading, draining, ending. */
 void mr_pipeline_poke(struct mr_pipeline *l);
 /* Ends it with exit code 1; part NULL: of the pipeline as a whole. */
@@ -290,5 +304,31 @@ mr_code mr_checkpoint_store(struct mr_pipeline *l, struct mr_err *err);
 /* The same, but the syncs happen in a worker: MR_PENDING, then mr_pipeline_stored. One at a time (`storing`).
  */
 mr_code mr_checkpoint_begin(struct mr_pipeline *l, struct mr_err *err);
+/* The pieces, for exactly-once delivery: what a checkpoint file would hold; the file as it is, empty when
+ * there is none; to throw it away; and to take from such a text what load or restore take. */
+mr_code mr_checkpoint_gather(struct mr_pipeline *l, struct mr_buf *out, struct mr_err *err);
+mr_code mr_checkpoint_file(struct mr_pipeline *l, struct mr_buf *out, struct mr_err *err);
+mr_code mr_checkpoint_forget(struct mr_pipeline *l, struct mr_err *err);
+mr_code mr_checkpoint_take(struct mr_pipeline *l, struct mr_slice text, bool steps, struct mr_err *err);
+
+/* ---------------------------------------------------------------- epoch.c: delivery exactly once */
+mr_code mr_epoch_new(struct mr_pipeline *l, struct mr_err *err);
+void mr_epoch_open(struct mr_epoch *e);                   /* mr_pipeline_opened follows */
+struct mr_slice mr_epoch_state(const struct mr_epoch *e); /* what was committed last; empty: nothing */
+void mr_epoch_started(struct mr_epoch *e);                /* that text is not needed any more */
+bool mr_epoch_pauses(const struct mr_epoch *e);           /* nothing is read */
+bool mr_epoch_holds(const struct mr_epoch *e);            /* outputs and dead letters wait */
+bool mr_epoch_moved(const struct mr_epoch *e);            /* there were events since the last commit */
+mr_ms mr_epoch_wait(const struct mr_epoch *e);            /* until the next one is due */
+void mr_epoch_due(struct mr_epoch *e);                    /* commit as soon as nothing is on its way */
+void mr_epoch_step(struct mr_epoch *e);                   /* something may have become possible */
+bool mr_epoch_last(struct mr_epoch *e);                   /* false: the last commit is under way */
+struct mr_topic_txn *mr_epoch_add(struct mr_epoch *e);    /* one more call before the end ... */
+void mr_epoch_added(struct mr_epoch *e, mr_code rc, const char *why); /* ... is answered */
+/* As the port's produce, in the transaction. */
+void mr_epoch_produce(struct mr_epoch *e, struct mr_slice topic, int32_t partition, struct mr_buf bytes,
+                      void (*done)(void *arg, mr_code rc, int64_t base_offset, const char *why), void *arg);
+void mr_epoch_close(struct mr_epoch *e);
+void mr_epoch_free(struct mr_epoch *e);
 
 #endif

@@ -232,7 +232,7 @@ static void write_one(struct mr_output *o, struct mr_send *s)
 
 void mr_output_pump(struct mr_output *o)
 {
-    if (o->pumping)
+    if (o->pumping || (o->part.line->epoch && mr_epoch_holds(o->part.line->epoch)))
         return;
     o->pumping = true;
     while (o->first && !o->pausing && o->part.open && o->pending_count < MR_SENDS_MAX &&

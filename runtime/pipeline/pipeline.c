@@ -196,6 +196,13 @@ static size_t texts(const struct mr_batch *b)
 static void read_events(struct mr_source *s, struct mr_batch *b)
 {
     struct mr_pipeline *l = s->part.line;
+    if (l->epoch && !b->pos_key.len && !b->pos.len) {
+        mr_batch_free(b);
+        mr_pipeline_fail(l, &s->part,
+                         "the source gave events without a position, and cannot be read again: "
+                         "'delivery: exactly_once' cannot be given");
+        return;
+    }
     struct mr_ack *ack = mr_ack_new(s, b->pos_key, b->pos);
     if (!ack || ((b->pos_key.len || b->pos.len) && !mr_position_put(&s->seen, b->pos_key, b->pos))) {
         mr_batch_free(b);
@@ -256,8 +263,8 @@ static void read_one(struct mr_source *s)
 
 static bool has_room(const struct mr_pipeline *l)
 {
-    return l->state == MR_LINE_RUNNING && l->live_bytes < (size_t)l->conf->bytes &&
-           l->flight_count < MR_FLIGHTS_MAX;
+    return l->state == MR_LINE_RUNNING && !(l->epoch && mr_epoch_pauses(l->epoch)) &&
+           l->live_bytes < (size_t)l->conf->bytes && l->flight_count < MR_FLIGHTS_MAX;
 }
 
 static struct mr_source *next_ready(struct mr_pipeline *l)
@@ -310,6 +317,9 @@ void mr_pipeline_stored(struct mr_pipeline *l, mr_code rc, const struct mr_err *
         if (l->checkpoint_told)
             l->env.log(l->env.arg, MR_INFO, l->conf->name, "checkpoints can be stored again");
         l->checkpoint_told = false;
+        for (uint32_t i = 0; i < l->conf->from_count && !mr_pipeline_over(l); i++)
+            if (l->sources[i].commit && l->sources[i].part.open)
+                l->sources[i].commit(&l->sources[i]);
         l->checkpoints += l->checkpoints < MR_CHECKPOINTS_EARLY;
     } else if (mr_passing(rc)) {
         if (!l->checkpoint_told)
@@ -330,6 +340,10 @@ static void checkpoint_due(void *arg)
     mr_err_clear(&err);
     if (mr_pipeline_over(l) || !l->dirty || l->storing)
         return; /* when it is stored, a poke looks again */
+    if (l->epoch) {
+        mr_epoch_due(l->epoch);
+        return;
+    }
     mr_code rc = mr_checkpoint_begin(l, &err);
     if (rc != MR_PENDING)
         mr_pipeline_stored(l, rc, &err);
@@ -377,6 +391,8 @@ static void close_parts(struct mr_pipeline *l)
         mr_part_close(&l->steps[i].part);
     for (uint32_t i = 0; i < l->conf->to_count; i++)
         mr_part_close(&l->outputs[i].part);
+    if (l->epoch)
+        mr_epoch_close(l->epoch);
     mr_timer_stop(l->env.world, &l->checkpoint);
     mr_timer_stop(l->env.world, &l->deadline);
     for (uint32_t i = 0; i < l->conf->from_count; i++)
@@ -385,7 +401,7 @@ static void close_parts(struct mr_pipeline *l)
         mr_timer_stop(l->env.world, &l->outputs[i].part.again);
 }
 
-static bool nothing_on_its_way(const struct mr_pipeline *l)
+bool mr_pipeline_idle(const struct mr_pipeline *l)
 {
     return l->flight_count == 0 && mr_dead_idle(l->dead);
 }
@@ -402,21 +418,33 @@ static bool finish_steps(struct mr_pipeline *l)
             return false;
         }
         mr_dead_flush(l->dead);
-        if (!nothing_on_its_way(l))
+        if (!mr_pipeline_idle(l))
             return false;
     }
     return !mr_pipeline_over(l);
+}
+
+/* false: a group has not answered yet; its answer pokes. */
+static bool commits_settled(struct mr_pipeline *l)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < l->conf->from_count; i++)
+        if (l->sources[i].settle && l->sources[i].part.open)
+            all &= l->sources[i].settle(&l->sources[i]);
+    return all;
 }
 
 static bool last_checkpoint(struct mr_pipeline *l)
 {
     struct mr_err err;
     mr_err_clear(&err);
+    if (l->epoch)
+        return mr_epoch_last(l->epoch);
     if (!l->dirty)
-        return true;
+        return commits_settled(l);
     mr_code rc = mr_checkpoint_store(l, &err);
     if (rc == MR_OK)
-        return true;
+        return commits_settled(l);
     if (mr_passing(rc)) { /* until it goes, or the deadline */
         if (!l->checkpoint_told)
             l->env.log(l->env.arg, MR_WARN, l->conf->name, err.text);
@@ -439,7 +467,11 @@ static bool all_sources_ended(const struct mr_pipeline *l)
 
 static void settle_state(struct mr_pipeline *l)
 {
-    if (l->state == MR_LINE_RUNNING && l->dirty)
+    if (l->epoch)
+        mr_epoch_step(l->epoch);
+    if (l->epoch && l->dirty && l->state <= MR_LINE_DRAINING && mr_epoch_moved(l->epoch))
+        checkpoint_later(l, mr_epoch_wait(l->epoch));
+    else if (l->state == MR_LINE_RUNNING && l->dirty && !l->epoch)
         checkpoint_later(l, l->checkpoints < MR_CHECKPOINTS_EARLY && !l->checkpoint_told
                                 ? MR_CHECKPOINT_EARLY_MS
                                 : MR_CHECKPOINT_MS);
@@ -447,13 +479,14 @@ static void settle_state(struct mr_pipeline *l)
         l->state = MR_LINE_DRAINING;
         atomic_store_explicit(&l->n.state, MR_RUN_DRAINING, memory_order_relaxed);
     }
-    if (l->state == MR_LINE_DRAINING && !l->storing && nothing_on_its_way(l) && !l->last_waits &&
+    if (l->state == MR_LINE_DRAINING && !l->storing && mr_pipeline_idle(l) && !l->last_waits &&
         finish_steps(l) && last_checkpoint(l))
         l->state = MR_LINE_CLOSING;
-    else if (l->state == MR_LINE_DRAINING && l->dirty)
+    else if (l->state == MR_LINE_DRAINING && l->dirty && !l->epoch)
         checkpoint_later(l, MR_CHECKPOINT_MS);
     if (l->state == MR_LINE_CLOSING) {
-        if (l->exit_code == 1 && l->dirty && !l->storing) { /* what was delivered need not come again */
+        if (l->exit_code == 1 && l->dirty && !l->storing &&
+            !l->epoch) { /* what was delivered need not come again */
             struct mr_err err;
             l->dirty = false;
             if (mr_checkpoint_store(l, &err) != MR_OK)
@@ -479,7 +512,7 @@ void mr_pipeline_stop(struct mr_pipeline *l, bool force)
     if (mr_pipeline_over(l))
         return;
     if (force) {
-        if (!nothing_on_its_way(l)) {
+        if (!mr_pipeline_idle(l)) {
             char text[160];
             (void)snprintf(
                 text, sizeof text,
@@ -490,7 +523,8 @@ void mr_pipeline_stop(struct mr_pipeline *l, bool force)
         }
         struct mr_err err;
         mr_err_clear(&err);
-        if (l->state >= MR_LINE_RUNNING && l->dirty && !l->storing && mr_checkpoint_store(l, &err) != MR_OK) {
+        if (l->state >= MR_LINE_RUNNING && l->dirty && !l->storing && !l->epoch &&
+            mr_checkpoint_store(l, &err) != MR_OK) {
             l->env.log(l->env.arg, MR_WARN, l->conf->name, err.text);
             l->exit_code = 3;
         }
@@ -560,6 +594,8 @@ mr_code mr_pipeline_new(const struct mr_config_pipeline *conf, const struct mr_l
         rc = mr_fail(err, MR_MEMORY, "no memory for pipeline '%s'", conf->name);
     else
         rc = mr_dead_new(l, err);
+    if (rc == MR_OK && conf->exactly_once && env->topics && !env->test)
+        rc = mr_epoch_new(l, err);
     if (rc == MR_OK && env->data_dir) {
         struct mr_buf path = {0};
         if (mr_buf_printf(&path, "%s/pipelines/%s/checkpoint", env->data_dir, conf->name))
@@ -585,14 +621,39 @@ static mr_code open_store(struct mr_pipeline *l, struct mr_err *err)
     if (mr_buf_printf(&dir, "%s/pipelines/%s", l->env.data_dir, l->conf->name))
         rc = mr_mkdir_all(l->env.world, dir.p, err);
     mr_buf_fini(&dir);
-    return rc == MR_OK ? mr_checkpoint_load(l, err) : rc;
+    return rc == MR_OK && !l->epoch ? mr_checkpoint_load(l, err) : rc;
 }
 
 void mr_pipeline_start(struct mr_pipeline *l)
 {
     struct mr_err err;
     mr_err_clear(&err);
-    if (open_store(l, &err) != MR_OK) {
+    if (open_store(l, &err) != MR_OK)
+        mr_pipeline_fail(l, NULL, "%s", err.text);
+    else if (l->epoch)
+        mr_epoch_open(l->epoch);
+    else
+        mr_pipeline_opened(l);
+}
+
+static mr_code restore(struct mr_pipeline *l, struct mr_err *err)
+{
+    if (!l->epoch)
+        return mr_checkpoint_restore(l, err);
+    mr_code rc = mr_checkpoint_take(l, mr_epoch_state(l->epoch), true, err);
+    mr_epoch_started(l->epoch);
+    return rc;
+}
+
+void mr_pipeline_opened(struct mr_pipeline *l)
+{
+    struct mr_err err;
+    mr_err_clear(&err);
+    if (l->state != MR_LINE_OPENING) {
+        mr_pipeline_poke(l); /* it was stopped meanwhile */
+        return;
+    }
+    if (l->epoch && mr_checkpoint_take(l, mr_epoch_state(l->epoch), false, &err) != MR_OK) {
         mr_pipeline_fail(l, NULL, "%s", err.text);
         return;
     }
@@ -601,7 +662,7 @@ void mr_pipeline_start(struct mr_pipeline *l)
             mr_pipeline_fail(l, &l->steps[i].part, "cannot open: %s", err.text);
             return;
         }
-    if (mr_checkpoint_restore(l, &err) != MR_OK) {
+    if (restore(l, &err) != MR_OK) {
         mr_pipeline_fail(l, NULL, "%s", err.text);
         return;
     }
@@ -677,6 +738,7 @@ void mr_pipeline_free(struct mr_pipeline *l)
         l->spare_acks = a->next;
         mr_free(a);
     }
+    mr_epoch_free(l->epoch);
     mr_batch_pool_free(l->pool);
     mr_buf_fini(&l->foreign);
     mr_free(l->checkpoint_path);

@@ -299,7 +299,10 @@ static void produce(struct topic_sink *s, struct write *w, int32_t partition, st
     w->calls++;
     struct mr_buf moved = *bytes;
     *bytes = (struct mr_buf){0};
-    l->env.topics->ops->produce(l->env.topics, l->env.world, s->name, partition, moved, produced, c);
+    if (l->epoch)
+        mr_epoch_produce(l->epoch, s->name, partition, moved, produced, c);
+    else
+        l->env.topics->ops->produce(l->env.topics, l->env.world, s->name, partition, moved, produced, c);
 }
 
 static void one_partition(struct topic_sink *s, struct write *w, int32_t partition, mr_ns now)

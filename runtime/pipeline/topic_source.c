@@ -680,4 +680,5 @@ const struct mr_component mr_topic_source_component = {
     .open = open_source,
     .close = close_source,
     .read = read_source,
+    .traits = MR_REPLAYS,
 };

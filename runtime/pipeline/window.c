@@ -13,6 +13,8 @@
  *         W3 after a restart no window that was delivered is emitted a second time from a part of its
  *            events: `done`, the end up to which all closed windows are delivered, is stored with the
  *            positions (F2 of flow.h)
+ *         W4 under exactly-once delivery no acks are held: snapshots hold everything, and no event comes
+ *            again
  *
  * Per-input watermarks with idleness are those of the Dataflow model (Akidau et al., VLDB 2015) as Flink
  * words them.
@@ -225,6 +227,7 @@ static mr_code open_step(void *self, const struct mr_open *o, struct mr_err *err
     s->host = o->host;
     s->watermark = s->done = MR_TIME_NONE;
     s->closing_end = &s->closing;
+    s->whole = mr_flow_whole(o->host);
     return configure(s, err);
 }
 
@@ -498,7 +501,7 @@ static mr_ns others(const struct window_step *s, const struct input *in, mr_ms n
 static mr_code process(void *self, struct mr_batch *b, struct mr_err *err)
 {
     struct window_step *s = self;
-    struct mr_ack *ack = mr_flow_ack(b);
+    struct mr_ack *ack = s->whole ? NULL : mr_flow_ack(b); /* W4 */
     mr_ms now = s->svc->monotonic(s->host);
     struct input *in = input_of(s, b);
     mr_ns least = others(s, in, now), newest = in->max;
@@ -537,6 +540,10 @@ static mr_code snapshot(void *self, struct mr_buf *out, struct mr_err *err)
 {
     const struct window_step *s = self;
     char bytes[9] = {1};
+    if (s->whole) {
+        mr_assert(!s->closing); /* nothing is on its way then */
+        return mr_window_save(s, out) ? MR_OK : mr_fail(err, MR_MEMORY, "no memory for a window's snapshot");
+    }
     for (int i = 0; i < 8; i++)
         bytes[1 + i] = (char)((uint64_t)s->done >> (8 * i));
     if (!s->svc->buf_put(out, bytes, sizeof bytes))
@@ -550,6 +557,12 @@ static mr_code restore(void *self, struct mr_slice saved, struct mr_err *err)
     uint64_t v = 0;
     if (saved.len == 0)
         return MR_OK;
+    if (saved.p[0] == 2) {
+        mr_code rc = mr_window_load(s, saved, err);
+        if (rc == MR_OK)
+            set_timer(s, s->svc->monotonic(s->host));
+        return rc;
+    }
     if (saved.len != 9 || saved.p[0] != 1)
         return mr_fail(err, MR_CORRUPT,
                        "a window's stored state has %zu bytes, not 9: it is of another version", saved.len);

@@ -80,6 +80,7 @@ struct window_step {
     struct compute compute[MR_WINDOW_COMPUTE_MAX];
     uint32_t by_count, compute_count;
     bool ready;
+    bool whole;              /* snapshots hold all groups, and no acks are held */
     struct window **windows; /* by start, ascending */
     uint32_t window_count, window_cap;
     struct window *last;
@@ -108,6 +109,11 @@ void mr_window_unkey(const struct window_step *s, const struct group *g, struct 
 /* The group of a key; NULL: a limit, named in *limit. */
 struct group *mr_window_group(struct window_step *s, struct window *w, const char *key, uint32_t len,
                               const char **limit);
+
+/* window_state.c: all of it as bytes, and back into a step without windows. MR_BADCONF: it is of a window
+ * that was defined in another way. */
+bool mr_window_save(const struct window_step *s, struct mr_buf *out);
+mr_code mr_window_load(struct window_step *s, struct mr_slice saved, struct mr_err *err);
 
 /* Could this value go into this aggregate? NULL: yes. */
 const char *mr_window_unfit(const struct compute *c, const struct cell *cell, const struct mr_value *v);

@@ -650,6 +650,7 @@ static int describe(lua_State *L)
     if (c->kind == MR_SOURCE) {
         lacks = has(L, "read") ? NULL : "read";
         c->read = instance_read;
+        c->traits = MR_REPLAYS; /* if it gives positions; the pipeline looks */
     } else if (c->kind == MR_SINK) {
         lacks = has(L, "write") ? NULL : "write";
         c->write = instance_write;

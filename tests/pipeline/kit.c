@@ -484,7 +484,7 @@ static mr_code file_write(void *self, struct mr_batch *b, uint64_t ticket, struc
     .size = sizeof(struct mr_component), .kind = kind_, .name = name_, .summary = "A part of tests.",        \
     .doc = "For tests.", .self_size = sizeof(type), .options = table
 static const struct mr_component lines = {COMPONENT(MR_SOURCE, "lines", struct lines, lines_options),
-                                          .open = lines_open, .read = lines_read};
+                                          .open = lines_open, .read = lines_read, .traits = MR_REPLAYS};
 static const struct mr_component drop = {COMPONENT(MR_PROCESSOR, "drop", struct cond, drop_options),
                                          .open = cond_open, .process = drop_process};
 static const struct mr_component set = {COMPONENT(MR_PROCESSOR, "set", struct set, set_options),

@@ -307,6 +307,15 @@ struct mr_component {
      * Both or none. */
     mr_code (*snapshot)(void *self, struct mr_buf *out, struct mr_err *err);
     mr_code (*restore)(void *self, struct mr_slice saved, struct mr_err *err);
+
+    uint32_t traits; /* MR_REPLAYS ... */
+};
+
+/* Traits of components. */
+enum {
+    MR_REPLAYS =
+        1, /* source: opened with a position it has given, it gives the events behind it again; needed
+                       for `delivery: exactly_once` */
 };
 
 struct mr_plugin {
