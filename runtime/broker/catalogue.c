@@ -4,10 +4,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "broker/broker_inside.h"
+#include "broker/group.h"
 #include "broker/record_file.h"
 #include "broker/setting.h"
+#include "broker/txn.h"
 
-enum { SETTING_LINES_MAX = 32 };
+enum { SETTING_LINES_MAX = 64 };
 
 /* ------------------------------------------------------------------ paths and files */
 
@@ -82,7 +84,8 @@ struct topic *mr_topic_new(const struct mr_broker *b, struct mr_slice name, int3
         return NULL;
     t->pub.name = mr_strndup(name.p, name.len);
     t->pub.partitions = partitions;
-    t->pub.internal = name.len > 2 && name.p[0] == '_' && name.p[1] == '_';
+    t->pub.internal =
+        mr_slice_eq(name, MR_SLICE(MR_OFFSETS_TOPIC)) || mr_slice_eq(name, MR_SLICE(MR_TXNS_TOPIC));
     t->pub.config = b->defaults;
     t->defaults = &b->defaults;
     t->open = mr_alloc((size_t)partitions * sizeof(struct mr_partition *));

@@ -48,6 +48,7 @@
     X(MR_REFUSE_GROUP_NOT_FOUND, 69, "no such group")                                                        \
     X(MR_REFUSE_SESSION_NOT_FOUND, 70, "no such fetch session")                                              \
     X(MR_REFUSE_SESSION_EPOCH, 71, "fetch session epoch out of order")                                       \
+    X(MR_REFUSE_DELETION_DISABLED, 73, "topics are not deleted here")                                        \
     X(MR_REFUSE_LEADER_EPOCH_FENCED, 74, "leader epoch is old")                                              \
     X(MR_REFUSE_LEADER_EPOCH_UNKNOWN, 75, "leader epoch is newer than this node knows")                      \
     X(MR_REFUSE_COMPRESSION, 76, "compression not served at this version")                                   \
@@ -63,6 +64,8 @@
     X(MR_REFUSE_UNKNOWN_TOPIC_ID, 100, "no topic with that id")                                              \
     X(MR_REFUSE_TXN_ID_NOT_FOUND, 105, "no such transactional id")                                           \
     X(MR_REFUSE_SESSION_TOPIC_ID, 106, "fetch session mixes topic names and topic ids")                      \
+    X(MR_REFUSE_ENDPOINT_MISMATCH, 114, "this is an address for clients, not one of controllers")            \
+    X(MR_REFUSE_ENDPOINT_UNKNOWN, 115, "no such type of address")                                            \
     X(MR_REFUSE_TXN_ABORTABLE, 120, "transaction cannot go on; abort it")                                    \
     X(MR_REFUSE_INVALID_REGEX, 128, "not a regular expression, or one that takes too long")
 

@@ -14,12 +14,14 @@
 enum {
     MR_KAFKA_IN_HAND_MAX = 64,          /* requests of one connection; it is not read beyond */
     MR_KAFKA_RECEIVE_BYTES = 256 << 10, /* one buffer for all connections of the shard */
-    MR_KAFKA_ARENA_BYTES = 16 << 20,    /* arrays of one request and its answer */
+    MR_KAFKA_ARENA_BYTES = 64 << 20,    /* arrays of one request and its answer */
     MR_KAFKA_WAIT_MS_MAX = 300000,      /* that a client may ask us to wait */
     MR_KAFKA_LISTENERS_MAX = 8,
+    MR_LISTENER_NAME_BYTES = 64,
     MR_KAFKA_REQUESTS_KEPT = 64, /* of the shard, for the next ones */
 };
 
+struct mr_kafka;
 struct mr_kafka_conn;
 
 /* A file range that is sent; held, so that retention may drop the segment meanwhile. */
@@ -101,21 +103,26 @@ static inline size_t mr_kafka_many(int32_t count)
 /* The next hole of the answer is filled from there. r->files has room for it. */
 void mr_request_hold(struct mr_request *r, const struct mr_log_view *view);
 
+/* One address that is listened on, and what clients that come in there are told to connect to. */
+struct mr_kafka_listener {
+    struct mr_kafka *kafka;
+    struct mr_listener *net;
+    char name[MR_LISTENER_NAME_BYTES]; /* in capitals; PLAINTEXT when it was given none */
+    struct mr_address bound, shown;
+};
+
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
                                         const struct mr_uuid *id, bool by_id, enum mr_refusal *why);
 const char *
 mr_request_peer(const struct mr_request *r); /* "127.0.0.1:4711"; "" when the connection is gone */
 /* Where the client of this request is to connect to: what its listener advertises. */
-const struct mr_address *mr_request_shown(const struct mr_request *r);
+const struct mr_kafka_listener *mr_request_listener(const struct mr_request *r);
+static inline const struct mr_address *mr_request_shown(const struct mr_request *r)
+{
+    return &mr_request_listener(r)->shown;
+}
 struct mr_slice mr_request_text(struct mr_request *r, const char *text); /* [arena] copy; p NULL: no memory */
-
-/* One address that is listened on, and what clients that come in there are told to connect to. */
-struct mr_kafka_listener {
-    struct mr_kafka *kafka;
-    struct mr_listener *net;
-    struct mr_address shown;
-};
 
 /* A handler that has not returned; one may answer what lets another begin. */
 struct mr_kafka_running {
@@ -163,10 +170,17 @@ static inline uint32_t mr_kafka_be32(const char *p)
 }
 
 /* --- kafka_listen.c */
-/* Lists of addresses, by commas; the first of `advertise` is for the first of `listen`, and so on. */
+/* Lists of addresses as struct mr_node_config has them. */
 mr_code mr_kafka_listen(struct mr_kafka *k, const char *listen, const char *advertise, struct mr_err *err);
 void mr_kafka_deafen(struct mr_kafka *k);                       /* no new connections */
 void mr_kafka_accept(void *listener, int fd, const char *peer); /* kafka_conn.c */
+
+/* --- kafka_configs.c */
+/* Where a topic's setting comes from, by Kafka's numbers. */
+int8_t mr_kafka_setting_source(const struct mr_request *r, const struct mr_setting_row *row);
+
+/* --- kafka_admin.c */
+bool mr_kafka_is_coordinators(struct mr_slice name); /* a topic that coordinators keep their things in */
 
 /* --- handlers, a file each */
 void mr_kafka_produce(struct mr_request *r);

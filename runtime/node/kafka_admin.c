@@ -1,119 +1,200 @@
-/* kafka_admin.c - AlterConfigs, IncrementalAlterConfigs, CreatePartitions: changing what is.
+/* kafka_admin.c - CreateTopics, CreatePartitions, DeleteTopics: topics come, grow and go.
+ *
+ * The topics that coordinators keep their things in are theirs: they are made when first needed, and not
+ * changed from outside in what would break them.
  */
 #include "node/kafka.h"
 
-enum { CHANGES_MAX = 64, RESOURCE_TOPIC = 2, OPERATION_SET = 0, OPERATION_DELETE = 1 };
+#include "base/map.h"
+
+enum { SETTINGS_MAX = 64 };
 
 static struct mr_slice why_text(struct mr_request *r, enum mr_refusal why, const struct mr_err *err)
 {
     return why ? mr_request_text(r, err->code ? err->text : mr_refusal_text(why)) : (struct mr_slice){0};
 }
 
-/* ------------------------------------------------------------------ settings */
-
-/* Topics only: the node's own settings are on its command line. */
-static enum mr_refusal alter(struct mr_request *r, int8_t type, struct mr_slice name,
-                             const struct mr_setting *changes, size_t count, bool replace, bool check_only,
-                             struct mr_err *err)
+bool mr_kafka_is_coordinators(struct mr_slice name)
 {
-    if (type != RESOURCE_TOPIC) {
-        (void)mr_fail(err, MR_UNSUPPORTED, "only settings of topics can be changed");
-        return MR_REFUSE_INVALID_REQUEST;
-    }
-    return mr_broker_alter(mr_request_node(r)->broker, name, changes, count, replace, check_only, err);
+    return mr_slice_eq(name, MR_SLICE(MR_OFFSETS_TOPIC)) || mr_slice_eq(name, MR_SLICE(MR_TXNS_TOPIC));
 }
 
-static enum mr_refusal too_many(struct mr_err *err)
+/* NONE: it is not theirs. */
+static enum mr_refusal spare(struct mr_slice name, const char *what, struct mr_err *err)
 {
-    (void)mr_fail(err, MR_LIMIT, "more than %d settings in one change", CHANGES_MAX);
+    if (!mr_kafka_is_coordinators(name))
+        return MR_REFUSE_NONE;
+    (void)mr_fail(err, MR_UNSUPPORTED, "topic '%.*s' belongs to the coordinator: it cannot be %s",
+                  MR_SLICE_ARG(name), what);
+    return MR_REFUSE_INVALID_TOPIC;
+}
+
+/* Names that a request has more than once: the value of the second is the map itself. */
+static void see(struct mr_map *seen, struct mr_slice name)
+{
+    static const char once;
+    if (name.p)
+        (void)mr_map_put(seen, name, mr_map_get(seen, name) ? (void *)seen : (void *)(uintptr_t)&once, NULL);
+}
+
+static enum mr_refusal once_only(const struct mr_map *seen, struct mr_slice name, struct mr_err *err)
+{
+    if (!name.p || mr_map_get(seen, name) != seen)
+        return MR_REFUSE_NONE;
+    (void)mr_fail(err, MR_BADCONF, "topic '%.*s' is named twice in this request", MR_SLICE_ARG(name));
     return MR_REFUSE_INVALID_REQUEST;
 }
 
-void mr_kafka_alter_configs(struct mr_request *r)
+/* Somebody says where the replicas are to be: there is one place. */
+static enum mr_refusal here_only(const int32_t *brokers, int32_t count, struct mr_err *err)
 {
-    struct mr_alter_configs_request in;
-    struct mr_alter_configs_response out;
-    if (!mr_request_read(r, &in))
-        return;
-    mr_alter_configs_response_init(&out);
-    int32_t count = in.resources_count > 0 ? in.resources_count : 0;
-    if (!(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
-        return;
-    out.responses_count = count;
-    for (int32_t i = 0; i < count; i++) {
-        const struct mr_alter_configs_request_resource *want = &in.resources[i];
-        struct mr_setting changes[CHANGES_MAX];
-        struct mr_err err = {0};
-        enum mr_refusal why = want->configs_count > CHANGES_MAX ? too_many(&err) : MR_REFUSE_NONE;
-        size_t n = 0;
-        for (int32_t k = 0; !why && k < want->configs_count; k++)
-            changes[n++] = (struct mr_setting){want->configs[k].name, want->configs[k].value};
-        if (!why)
-            why =
-                alter(r, want->resource_type, want->resource_name, changes, n, true, in.validate_only, &err);
-        out.responses[i] = (struct mr_alter_configs_response_topic){
-            .error_code = (int16_t)why,
-            .error_message = why_text(r, why, &err),
-            .resource_type = want->resource_type,
-            .resource_name = want->resource_name,
-        };
-    }
-    mr_request_answer(r, &out);
+    if (count == 1 && brokers[0] == MR_NODE_ID)
+        return MR_REFUSE_NONE;
+    (void)mr_fail(err, MR_BADCONF, "replicas can be assigned to [%d] alone: this is one node", MR_NODE_ID);
+    return MR_REFUSE_INVALID_ASSIGNMENT;
 }
 
-static enum mr_refusal one_change(const struct mr_incremental_alter_configs_request_config *want,
-                                  struct mr_setting *out, struct mr_err *err)
+/* ------------------------------------------------------------------ CreateTopics */
+
+/* Partitions 0 to n - 1, each once. */
+static enum mr_refusal assigned(struct mr_request *r, const struct mr_create_topics_request_topic *want,
+                                int32_t *partitions, struct mr_err *err)
 {
-    *out = (struct mr_setting){.name = want->name};
-    if (want->config_operation == OPERATION_DELETE)
-        return MR_REFUSE_NONE;
-    if (want->config_operation == OPERATION_SET && want->value.p) {
-        out->value = want->value;
-        return MR_REFUSE_NONE;
+    int32_t n = want->assignments_count;
+    enum mr_refusal why = MR_REFUSE_NONE;
+    bool *there = mr_request_take(r, (size_t)n, sizeof *there);
+    if (!there)
+        return MR_REFUSE_STORAGE; /* closed */
+    if (want->num_partitions != -1 || want->replication_factor != -1) {
+        (void)mr_fail(err, MR_BADCONF,
+                      "replicas are assigned: partitions and replication factor must then be -1");
+        return MR_REFUSE_INVALID_REQUEST;
     }
-    (void)mr_fail(err, MR_UNSUPPORTED, "topic setting '%.*s': it can be set or deleted; it is no list",
-                  MR_SLICE_ARG(want->name));
-    return MR_REFUSE_INVALID_CONFIG;
+    for (int32_t i = 0; !why && i < n; i++) {
+        int32_t index = want->assignments[i].partition_index;
+        if (index < 0 || index >= n || there[index]) {
+            (void)mr_fail(err, MR_BADCONF, "partition %d: those assigned must be 0 to %d, each once", index,
+                          n - 1);
+            return MR_REFUSE_INVALID_ASSIGNMENT;
+        }
+        there[index] = true;
+        why = here_only(want->assignments[i].broker_ids, want->assignments[i].broker_ids_count, err);
+    }
+    *partitions = n;
+    return why;
 }
 
-void mr_kafka_incremental_alter_configs(struct mr_request *r)
+static enum mr_refusal create_one(struct mr_request *r, const struct mr_create_topics_request_topic *want,
+                                  bool check_only, const struct mr_topic **made, struct mr_err *err)
 {
-    struct mr_incremental_alter_configs_request in;
-    struct mr_incremental_alter_configs_response out;
+    struct mr_setting settings[SETTINGS_MAX];
+    size_t count = 0;
+    int32_t partitions = want->num_partitions;
+    enum mr_refusal why = spare(want->name, "made by a client; it is made when it is first needed", err);
+    if (!why && want->assignments_count > 0)
+        why = assigned(r, want, &partitions, err);
+    if (why)
+        return why;
+    if (want->replication_factor != -1 && want->replication_factor != 1) {
+        (void)mr_fail(err, MR_BADCONF, "replication factor %d: this is one node, use 1 or -1",
+                      want->replication_factor);
+        return MR_REFUSE_INVALID_REPLICATION;
+    }
+    for (int32_t i = 0; i < want->configs_count; i++) {
+        if (!want->configs[i].value.p)
+            continue; /* null: the default */
+        if (count == SETTINGS_MAX) {
+            (void)mr_fail(err, MR_LIMIT, "more than %d settings", SETTINGS_MAX);
+            return MR_REFUSE_INVALID_CONFIG;
+        }
+        settings[count++] = (struct mr_setting){want->configs[i].name, want->configs[i].value};
+    }
+    return mr_broker_create(mr_request_node(r)->broker, want->name, partitions, settings, count, check_only,
+                            made, err);
+}
+
+static bool topic_configs(struct mr_request *r, const struct mr_topic *t,
+                          struct mr_create_topics_response_topic *out)
+{
+    struct mr_setting_row row;
+    if (!(out->configs = mr_request_take(r, SETTINGS_MAX, sizeof *out->configs)))
+        return false;
+    out->configs_count = 0;
+    for (size_t i = 0; i < SETTINGS_MAX && mr_topic_setting(t, i, &row); i++)
+        out->configs[out->configs_count++] = (struct mr_create_topics_response_config){
+            .name = mr_slice_of(row.name),
+            .value = mr_request_text(r, row.value),
+            .config_source = mr_kafka_setting_source(r, &row),
+            .is_sensitive = row.sensitive,
+        };
+    return true;
+}
+
+void mr_kafka_create_topics(struct mr_request *r)
+{
+    struct mr_create_topics_request in;
+    struct mr_create_topics_response out;
+    struct mr_map seen;
     if (!mr_request_read(r, &in))
         return;
-    mr_incremental_alter_configs_response_init(&out);
-    int32_t count = in.resources_count > 0 ? in.resources_count : 0;
-    if (!(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+    mr_create_topics_response_init(&out);
+    size_t count = in.topics_count > 0 ? (size_t)in.topics_count : 0;
+    if (!(out.topics = mr_request_take(r, count, sizeof *out.topics)))
         return;
-    out.responses_count = count;
-    for (int32_t i = 0; i < count; i++) {
-        const struct mr_incremental_alter_configs_request_resource *want = &in.resources[i];
-        struct mr_setting changes[CHANGES_MAX];
+    out.topics_count = (int32_t)count;
+    mr_map_init(&seen, 0);
+    for (size_t i = 0; i < count; i++)
+        see(&seen, in.topics[i].name);
+    for (size_t i = 0; i < count; i++) {
+        struct mr_create_topics_response_topic *o = &out.topics[i];
+        const struct mr_create_topics_request_topic *want = &in.topics[i];
+        const struct mr_topic *made = NULL;
         struct mr_err err = {0};
-        enum mr_refusal why = want->configs_count > CHANGES_MAX ? too_many(&err) : MR_REFUSE_NONE;
-        size_t n = 0;
-        for (int32_t k = 0; !why && k < want->configs_count; k++)
-            why = one_change(&want->configs[k], &changes[n++], &err);
+        enum mr_refusal why = once_only(&seen, want->name, &err);
         if (!why)
-            why =
-                alter(r, want->resource_type, want->resource_name, changes, n, false, in.validate_only, &err);
-        out.responses[i] = (struct mr_incremental_alter_configs_response_topic){
+            why = create_one(r, want, in.validate_only, &made, &err);
+        *o = (struct mr_create_topics_response_topic){
+            .name = want->name,
             .error_code = (int16_t)why,
             .error_message = why_text(r, why, &err),
-            .resource_type = want->resource_type,
-            .resource_name = want->resource_name,
+            .num_partitions = made ? made->partitions : -1,
+            .replication_factor = made ? 1 : -1,
+            .configs_count = -1,
         };
+        if (made)
+            memcpy(o->topic_id.b, made->id, sizeof o->topic_id.b);
+        if (made && r->head.version >= 5 && !topic_configs(r, made, o))
+            break;
     }
-    mr_request_answer(r, &out);
+    mr_map_fini(&seen, NULL);
+    mr_request_answer(r, &out); /* nothing when it was closed */
 }
 
 /* ------------------------------------------------------------------ CreatePartitions */
+
+static enum mr_refusal grow_one(struct mr_request *r, const struct mr_create_partitions_request_topic *want,
+                                bool check_only, struct mr_err *err)
+{
+    struct mr_broker *b = mr_request_node(r)->broker;
+    const struct mr_topic *t = mr_broker_topic(b, want->name);
+    enum mr_refusal why = spare(want->name, "grown: keys would lie in other partitions then", err);
+    if (why || !t || want->assignments_count < 0)
+        return why ? why : mr_broker_grow(b, want->name, want->count, check_only, err);
+    if (want->assignments_count != want->count - t->partitions) {
+        (void)mr_fail(err, MR_BADCONF, "replicas are assigned for %d partitions, and %d are to come",
+                      want->assignments_count, want->count - t->partitions);
+        return MR_REFUSE_INVALID_ASSIGNMENT;
+    }
+    for (int32_t i = 0; !why && i < want->assignments_count; i++)
+        why = here_only(want->assignments[i].broker_ids, want->assignments[i].broker_ids_count, err);
+    return why ? why : mr_broker_grow(b, want->name, want->count, check_only, err);
+}
 
 void mr_kafka_create_partitions(struct mr_request *r)
 {
     struct mr_create_partitions_request in;
     struct mr_create_partitions_response out;
+    struct mr_map seen;
     if (!mr_request_read(r, &in))
         return;
     mr_create_partitions_response_init(&out);
@@ -121,18 +202,79 @@ void mr_kafka_create_partitions(struct mr_request *r)
     if (!(out.results = mr_request_take(r, (size_t)count, sizeof *out.results)))
         return;
     out.results_count = count;
+    mr_map_init(&seen, 0);
+    for (int32_t i = 0; i < count; i++)
+        see(&seen, in.topics[i].name);
     for (int32_t i = 0; i < count; i++) {
         const struct mr_create_partitions_request_topic *want = &in.topics[i];
         struct mr_err err = {0};
-        enum mr_refusal why;
-        if (want->assignments_count > 0) {
-            (void)mr_fail(&err, MR_UNSUPPORTED, "replica assignments are not served: this is one node");
-            why = MR_REFUSE_INVALID_ASSIGNMENT;
-        } else {
-            why = mr_broker_grow(mr_request_node(r)->broker, want->name, want->count, in.validate_only, &err);
-        }
+        enum mr_refusal why = once_only(&seen, want->name, &err);
+        if (!why)
+            why = grow_one(r, want, in.validate_only, &err);
         out.results[i] = (struct mr_create_partitions_response_result){
             .name = want->name, .error_code = (int16_t)why, .error_message = why_text(r, why, &err)};
     }
+    mr_map_fini(&seen, NULL);
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ DeleteTopics */
+
+static enum mr_refusal delete_one(struct mr_request *r, struct mr_slice name, struct mr_err *err)
+{
+    struct mr_node *n = mr_request_node(r);
+    enum mr_refusal why = spare(name, "deleted", err);
+    if (!why && !mr_broker_node_settings(n->broker)->delete_topic_enable) {
+        (void)mr_fail(err, MR_UNSUPPORTED, "topics are not deleted here: delete.topic.enable is false");
+        why = r->head.version >= 3 ? MR_REFUSE_DELETION_DISABLED : MR_REFUSE_INVALID_REQUEST;
+    }
+    if (!why)
+        why = mr_broker_delete(n->broker, name, err);
+    if (!why)
+        mr_groups_topic_deleted(n->groups, name);
+    return why;
+}
+
+void mr_kafka_delete_topics(struct mr_request *r)
+{
+    struct mr_delete_topics_request in;
+    struct mr_delete_topics_response out;
+    struct mr_map seen;
+    if (!mr_request_read(r, &in))
+        return;
+    mr_delete_topics_response_init(&out);
+    bool whole = r->head.version >= 6;
+    int32_t count = whole ? in.topics_count : in.topic_names_count;
+    count = count > 0 ? count : 0;
+    if (!(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+        return;
+    out.responses_count = count;
+    mr_map_init(&seen, 0);
+    for (int32_t i = 0; i < count; i++)
+        see(&seen, whole ? in.topics[i].name : in.topic_names[i]);
+    for (int32_t i = 0; i < count; i++) {
+        struct mr_delete_topics_response_topic *o = &out.responses[i];
+        struct mr_slice name = whole ? in.topics[i].name : in.topic_names[i];
+        const struct mr_uuid *id = whole ? &in.topics[i].topic_id : NULL;
+        struct mr_err err = {0};
+        enum mr_refusal why = once_only(&seen, name, &err);
+        bool by_id = whole && !name.p;
+        if (id)
+            o->topic_id = *id;
+        if (!why && name.p && id && memcmp(id->b, (struct mr_uuid){0}.b, sizeof id->b) != 0) {
+            (void)mr_fail(&err, MR_BADCONF, "a topic is named by its name or by its id, not by both");
+            why = MR_REFUSE_INVALID_REQUEST;
+        }
+        const struct mr_topic *t = why ? NULL : mr_request_topic(r, name, id, by_id, &why);
+        if (t) { /* the name must outlive the topic */
+            name = mr_request_text(r, t->name);
+            memcpy(o->topic_id.b, t->id, sizeof o->topic_id.b);
+            why = delete_one(r, name, &err);
+        }
+        o->name = name;
+        o->error_code = (int16_t)why;
+        o->error_message = why_text(r, why, &err);
+    }
+    mr_map_fini(&seen, NULL);
     mr_request_answer(r, &out);
 }

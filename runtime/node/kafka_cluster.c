@@ -192,13 +192,14 @@ void mr_kafka_describe_quorum(struct mr_request *r)
     struct mr_describe_quorum_response out;
     struct mr_describe_quorum_response_current_voter voter = {
         .replica_id = MR_NODE_ID, .last_fetch_timestamp = -1, .last_caught_up_timestamp = -1};
-    struct mr_describe_quorum_response_listener listener = {.name = mr_slice_of("PLAINTEXT")};
+    struct mr_describe_quorum_response_listener listener = {0};
     struct mr_describe_quorum_response_node node = {
         .node_id = MR_NODE_ID, .listeners_count = 1, .listeners = &listener};
     if (!mr_request_read(r, &in))
         return;
     mr_describe_quorum_response_init(&out);
     const struct mr_address *at = mr_request_shown(r);
+    listener.name = mr_slice_of(mr_request_listener(r)->name);
     listener.host = mr_slice_of(at->host);
     listener.port = (uint16_t)at->port;
     out.nodes = &node;

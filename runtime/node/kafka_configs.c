@@ -1,12 +1,31 @@
-/* kafka_configs.c - DescribeConfigs: settings of topics, and those of the node itself by Kafka's names. */
+/* kafka_configs.c - DescribeConfigs, AlterConfigs, IncrementalAlterConfigs: settings of topics and of the node.
+ *
+ * Resources of type broker are two: the node's own number, and "" for what every node is told. What a topic
+ * does not say itself it has from the node: the sources and synonyms of a value tell that whole story, the
+ * strongest first.
+ */
 #include "node/kafka.h"
 
-#include <inttypes.h>
+#include "base/map.h"
+#include "broker/node_book.h"
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
-enum { SOURCE_TOPIC = 1, SOURCE_STATIC = 4, SOURCE_DEFAULT = 5 };
-enum { TYPE_BOOL = 1, TYPE_STRING = 2, TYPE_INT = 3, TYPE_LONG = 5, TYPE_LIST = 7 };
-enum { ROWS_MAX = 48, VALUE_BYTES = MR_ADDRESS_BYTES * 8 };
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, RESOURCE_LOGGER = 8, RESOURCE_METRICS = 16 };
+enum { RESOURCE_GROUP = 32, SOURCE_TOPIC = 1 };
+enum { TOPIC_ROWS_MAX = 48, ROWS_MAX = MR_NODE_SETTINGS_MAX + 8, SYNONYMS_MAX = 5, CHANGES_MAX = 64 };
+enum { VALUE_BYTES = MR_ADDRESS_BYTES * 8 };
+
+static const struct mr_node_book *book_of(const struct mr_request *r)
+{
+    return mr_broker_node_book(mr_request_node(r)->broker);
+}
+
+int8_t mr_kafka_setting_source(const struct mr_request *r, const struct mr_setting_row *row)
+{
+    struct mr_node_row from;
+    if (row->given)
+        return SOURCE_TOPIC;
+    return (int8_t)(mr_node_book_topic_row(book_of(r), row->name, &from) ? from.source : MR_NODE_STANDARD);
+}
 
 static bool asked_for(const struct mr_describe_configs_request_resource *want, const char *name)
 {
@@ -18,172 +37,228 @@ static bool asked_for(const struct mr_describe_configs_request_resource *want, c
     return false;
 }
 
+/* ------------------------------------------------------------------ describing */
+
+static void add_synonym(struct mr_request *r, struct mr_describe_configs_response_config *c, const char *name,
+                        const char *value, bool unset, int8_t source)
+{
+    c->synonyms[c->synonyms_count++] = (struct mr_describe_configs_response_synonym){
+        .name = mr_slice_of(name),
+        .value = unset ? (struct mr_slice){0} : mr_request_text(r, value),
+        .source = source,
+    };
+}
+
+/* Who said what, as far as the node goes. */
+static void node_synonyms(struct mr_request *r, struct mr_describe_configs_response_config *c,
+                          const struct mr_node_row *row)
+{
+    for (int source = MR_NODE_OWN; source <= MR_NODE_STANDARD; source++)
+        if (row->by[source].given)
+            add_synonym(r, c, row->name, row->by[source].value, row->by[source].unset, (int8_t)source);
+}
+
+/* Room for one more row, with its synonyms; NULL: closed. */
+static struct mr_describe_configs_response_config *add_row(struct mr_request *r,
+                                                           const struct mr_describe_configs_request *in,
+                                                           struct mr_describe_configs_response_result *out)
+{
+    struct mr_describe_configs_response_config *c = &out->configs[out->configs_count];
+    if (in->include_synonyms && !(c->synonyms = mr_request_take(r, SYNONYMS_MAX, sizeof *c->synonyms)))
+        return NULL;
+    out->configs_count++;
+    return c;
+}
+
 static bool describe_topic(struct mr_request *r, const struct mr_describe_configs_request *in,
                            const struct mr_describe_configs_request_resource *want, const struct mr_topic *t,
                            struct mr_describe_configs_response_result *out)
 {
     struct mr_setting_row row;
-    if (!(out->configs = mr_request_take(r, ROWS_MAX, sizeof *out->configs)))
-        return false;
-    for (size_t i = 0; i < ROWS_MAX && mr_topic_setting(t, i, &row); i++)
-        if (asked_for(want, row.name))
-            out->configs[out->configs_count++] = (struct mr_describe_configs_response_config){
-                .name = mr_slice_of(row.name),
-                .value = mr_request_text(r, row.value),
-                .config_source = row.given ? SOURCE_TOPIC : SOURCE_DEFAULT,
-                .documentation = in->include_documentation ? mr_slice_of(row.help) : (struct mr_slice){0},
-            };
+    struct mr_node_row from;
+    for (size_t i = 0; i < TOPIC_ROWS_MAX && mr_topic_setting(t, i, &row); i++) {
+        if (!asked_for(want, row.name))
+            continue;
+        struct mr_describe_configs_response_config *c = add_row(r, in, out);
+        if (!c)
+            return false;
+        bool inherits = mr_node_book_topic_row(book_of(r), row.name, &from);
+        c->name = mr_slice_of(row.name);
+        c->value = mr_request_text(r, row.value);
+        c->config_source = mr_kafka_setting_source(r, &row);
+        c->config_type = row.type;
+        c->is_sensitive = row.sensitive;
+        if (in->include_documentation)
+            c->documentation = mr_slice_of(row.help);
+        if (!in->include_synonyms)
+            continue;
+        if (row.given)
+            add_synonym(r, c, row.name, row.value, false, SOURCE_TOPIC);
+        if (inherits)
+            node_synonyms(r, c, &from);
+        else
+            add_synonym(r, c, row.name, row.standard, false, MR_NODE_STANDARD);
+    }
     return true;
 }
 
-/* ------------------------------------------------------------------ the node's own */
-
-struct node_row {
-    const char *name;
-    int8_t type;
-    const char *help;
-    /* The value as it holds in c. */
-    void (*write)(const struct mr_node *n, const struct mr_node_config *c, char *out, size_t cap);
-};
-
-#define NUMBER(function, value)                                                                              \
-    static void function(const struct mr_node *n, const struct mr_node_config *c, char *out, size_t cap)     \
-    {                                                                                                        \
-        (void)n;                                                                                             \
-        (void)c;                                                                                             \
-        (void)snprintf(out, cap, "%" PRId64, (int64_t)(value));                                              \
-    }
-#define TEXT(function, value)                                                                                \
-    static void function(const struct mr_node *n, const struct mr_node_config *c, char *out, size_t cap)     \
-    {                                                                                                        \
-        (void)n;                                                                                             \
-        (void)c;                                                                                             \
-        (void)snprintf(out, cap, "%s", value);                                                               \
-    }
-
-NUMBER(one, 1)
-NUMBER(node_id, MR_NODE_ID)
-TEXT(log_dirs, n->data_dir)
-TEXT(auto_create, c->broker.auto_create ? "true" : "false")
-NUMBER(partitions, c->broker.default_partitions)
-TEXT(durability, c->broker.durable ? "fsync" : "page_cache")
-NUMBER(message_max, c->broker.log.max_batch_bytes)
-NUMBER(segment_bytes, c->broker.log.segment_bytes)
-NUMBER(roll_ms, c->broker.log.segment_ms)
-NUMBER(retention_bytes, c->broker.log.retention_bytes)
-NUMBER(retention_ms, c->broker.log.retention_ms)
-NUMBER(index_interval, c->broker.log.index_interval_bytes)
-TEXT(producer, "producer")
-TEXT(delete, "delete")
-TEXT(create_time, "CreateTime")
-NUMBER(connections, c->connections_max)
-NUMBER(idle_ms, c->idle_ms)
-NUMBER(frame_bytes, c->frame_bytes_max)
-NUMBER(request_bytes, c->request_bytes_max)
-NUMBER(fetch_bytes, c->fetch_bytes_max)
-NUMBER(fetch_sessions, MR_FETCH_SESSIONS_MAX)
-NUMBER(session_min, c->groups.session_min_ms)
-NUMBER(session_max, c->groups.session_max_ms)
-NUMBER(initial_delay, c->groups.initial_delay_ms)
-NUMBER(group_size, c->groups.members_max)
-NUMBER(offsets_partitions, c->groups.partitions)
-NUMBER(offset_metadata, c->groups.metadata_bytes_max)
-NUMBER(offsets_retention, c->groups.retention_ms / 60000)
-
-/* "PLAINTEXT://host:port,..." */
-static void add_listener(char *out, size_t cap, const char *host, int port)
+/* `all`: what every node was told while running, and nothing else. */
+static bool describe_settings(struct mr_request *r, const struct mr_describe_configs_request *in,
+                              const struct mr_describe_configs_request_resource *want, bool all,
+                              struct mr_describe_configs_response_result *out)
 {
-    size_t len = strlen(out);
-    (void)snprintf(out + len, cap - len, strchr(host, ':') ? "%sPLAINTEXT://[%s]:%d" : "%sPLAINTEXT://%s:%d",
-                   len ? "," : "", host, port);
+    struct mr_node_row row;
+    for (size_t i = 0; mr_node_book_row(book_of(r), i, &row); i++) {
+        if (!asked_for(want, row.name) || (all && !row.by[MR_NODE_ALL].given))
+            continue;
+        struct mr_describe_configs_response_config *c = add_row(r, in, out);
+        if (!c)
+            return false;
+        bool unset = row.source == MR_NODE_STANDARD && row.by[MR_NODE_STANDARD].unset;
+        c->name = mr_slice_of(row.name);
+        if (!unset)
+            c->value = mr_request_text(r, all ? row.by[MR_NODE_ALL].value : row.value);
+        c->config_source = (int8_t)(all ? MR_NODE_ALL : row.source);
+        c->config_type = row.type;
+        c->read_only = row.read_only;
+        if (in->include_documentation)
+            c->documentation = mr_slice_of(row.help);
+        if (in->include_synonyms)
+            node_synonyms(r, c, &row);
+    }
+    return true;
 }
 
-static void advertised(const struct mr_node *n, const struct mr_node_config *c, char *out, size_t cap)
+/* ------------------------------------------------------------------ what is given at start and is no setting */
+
+enum { BOUND, SHOWN, PROTOCOLS };
+
+static void write_listeners(const struct mr_kafka *k, int what, char *out, size_t cap)
 {
-    (void)c;
     out[0] = '\0';
-    for (uint32_t i = 0; i < n->kafka->listener_count; i++)
-        add_listener(out, cap, n->kafka->listeners[i].shown.host, n->kafka->listeners[i].shown.port);
-}
-
-static void listeners(const struct mr_node *n, const struct mr_node_config *c, char *out, size_t cap)
-{
-    (void)c;
-    out[0] = '\0';
-    for (const char *p = n->address; *p;) {
-        size_t len = strcspn(p, ","), at = strlen(out);
-        (void)snprintf(out + at, cap - at, "%sPLAINTEXT://%.*s", at ? "," : "", (int)len, p);
-        p += len + (p[len] == ',');
+    for (uint32_t i = 0; i < k->listener_count; i++) {
+        const struct mr_kafka_listener *l = &k->listeners[i];
+        const struct mr_address *at = what == BOUND ? &l->bound : &l->shown;
+        size_t len = strlen(out);
+        if (what == PROTOCOLS)
+            (void)snprintf(out + len, cap - len, "%s%s:PLAINTEXT", len ? "," : "", l->name);
+        else
+            (void)snprintf(out + len, cap - len, strchr(at->host, ':') ? "%s%s://[%s]:%d" : "%s%s://%s:%d",
+                           len ? "," : "", l->name, at->host, at->port);
     }
 }
 
-static const struct node_row rows[] = {
-    {"advertised.listeners", TYPE_STRING, "What clients are told to connect to.", advertised},
-    {"auto.create.topics.enable", TYPE_BOOL, "Topics are made when a client asks for one.", auto_create},
-    {"broker.id", TYPE_INT, "The number of this node.", node_id},
-    {"compression.type", TYPE_STRING, "Batches stay as producers made them.", producer},
-    {"connections.max.idle.ms", TYPE_LONG, "Connections that say nothing for longer are closed.", idle_ms},
-    {"default.replication.factor", TYPE_INT, "Replicas of topics made without a number.", one},
-    {"durability", TYPE_STRING, "What topics promise that say nothing: fsync or page_cache.", durability},
-    {"fetch.max.bytes", TYPE_INT, "Largest answer to a fetch.", fetch_bytes},
-    {"group.initial.rebalance.delay.ms", TYPE_INT, "That an empty group waits for more members.",
-     initial_delay},
-    {"group.max.session.timeout.ms", TYPE_INT, "Longest session timeout of a member.", session_max},
-    {"group.max.size", TYPE_INT, "Members of a group.", group_size},
-    {"group.min.session.timeout.ms", TYPE_INT, "Shortest session timeout of a member.", session_min},
-    {"listeners", TYPE_STRING, "Where this node listens.", listeners},
-    {"log.cleanup.policy", TYPE_LIST, "What happens to old segments.", delete},
-    {"log.dirs", TYPE_STRING, "The data directory.", log_dirs},
-    {"log.index.interval.bytes", TYPE_INT, "Bytes between two entries of the offset index.", index_interval},
-    {"log.message.timestamp.type", TYPE_STRING, "Whose clock stamps the records.", create_time},
-    {"log.retention.bytes", TYPE_LONG, "Oldest segments go while a partition is larger; -1: no limit.",
-     retention_bytes},
-    {"log.retention.ms", TYPE_LONG, "Segments go when their newest record is older; -1: no limit.",
-     retention_ms},
-    {"log.roll.ms", TYPE_LONG, "A new segment begins beyond this age.", roll_ms},
-    {"log.segment.bytes", TYPE_INT, "A new segment begins beyond this size.", segment_bytes},
-    {"max.connections", TYPE_INT, "Further ones are closed at once.", connections},
-    {"max.incremental.fetch.session.cache.slots", TYPE_INT, "Fetch sessions that are kept.", fetch_sessions},
-    {"message.max.bytes", TYPE_INT, "Largest batch that is taken, as compressed.", message_max},
-    {"min.insync.replicas", TYPE_INT, "Replicas that acks=all waits for.", one},
-    {"node.id", TYPE_INT, "The number of this node.", node_id},
-    {"num.partitions", TYPE_INT, "Partitions of topics made without a number.", partitions},
-    {"offset.metadata.max.bytes", TYPE_INT, "Metadata of a committed offset.", offset_metadata},
-    {"offsets.retention.minutes", TYPE_INT, "Offsets of a group that nobody uses are kept for so long.",
-     offsets_retention},
-    {"offsets.topic.num.partitions", TYPE_INT, "Partitions of __consumer_offsets when it is made.",
-     offsets_partitions},
-    {"queued.max.request.bytes", TYPE_LONG, "Requests in hand; beyond it connections are not read.",
-     request_bytes},
-    {"socket.request.max.bytes", TYPE_INT, "Largest request; a longer one closes its connection.",
-     frame_bytes},
-};
-enum { ROWS = sizeof rows / sizeof rows[0] };
-
-static bool describe_node(struct mr_request *r, const struct mr_describe_configs_request *in,
-                          const struct mr_describe_configs_request_resource *want,
-                          struct mr_describe_configs_response_result *out)
+static bool describe_start(struct mr_request *r, const struct mr_describe_configs_request *in,
+                           const struct mr_describe_configs_request_resource *want,
+                           struct mr_describe_configs_response_result *out)
 {
     const struct mr_node *n = mr_request_node(r);
-    struct mr_node_config usual;
-    char value[VALUE_BYTES], other[VALUE_BYTES];
-    mr_node_config_init(&usual);
-    if (!(out->configs = mr_request_take(r, ROWS, sizeof *out->configs)))
-        return false;
-    for (size_t i = 0; i < ROWS; i++) {
+    char number[16], bound[VALUE_BYTES], shown[VALUE_BYTES], protocols[VALUE_BYTES];
+    (void)snprintf(number, sizeof number, "%d", MR_NODE_ID);
+    write_listeners(n->kafka, BOUND, bound, sizeof bound);
+    write_listeners(n->kafka, SHOWN, shown, sizeof shown);
+    write_listeners(n->kafka, PROTOCOLS, protocols, sizeof protocols);
+    const struct {
+        const char *name, *value, *help;
+        int8_t type, source;
+    } rows[] = {
+        {"advertised.listeners", shown, "What clients are told to connect to.", MR_SETTING_STRING,
+         MR_NODE_FIXED},
+        {"broker.id", number, "The number of this node.", MR_SETTING_INT, MR_NODE_STANDARD},
+        {"default.replication.factor", "1", "A partition has one replica: this is one node.", MR_SETTING_INT,
+         MR_NODE_STANDARD},
+        {"listener.security.protocol.map", protocols, "A listener is plain text.", MR_SETTING_STRING,
+         MR_NODE_STANDARD},
+        {"listeners", bound, "Where this node listens.", MR_SETTING_STRING, MR_NODE_FIXED},
+        {"log.dirs", n->data_dir, "The data directory.", MR_SETTING_STRING, MR_NODE_FIXED},
+        {"node.id", number, "The number of this node.", MR_SETTING_INT, MR_NODE_STANDARD},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (!asked_for(want, rows[i].name))
             continue;
-        rows[i].write(n, &n->config, value, sizeof value);
-        rows[i].write(n, &usual, other, sizeof other);
-        out->configs[out->configs_count++] = (struct mr_describe_configs_response_config){
-            .name = mr_slice_of(rows[i].name),
-            .value = mr_request_text(r, value),
-            .read_only = true,
-            .config_source = strcmp(value, other) ? SOURCE_STATIC : SOURCE_DEFAULT,
-            .config_type = rows[i].type,
-            .documentation = in->include_documentation ? mr_slice_of(rows[i].help) : (struct mr_slice){0},
-        };
+        struct mr_describe_configs_response_config *c = add_row(r, in, out);
+        if (!c)
+            return false;
+        c->name = mr_slice_of(rows[i].name);
+        c->value = mr_request_text(r, rows[i].value);
+        c->read_only = true;
+        c->config_source = rows[i].source;
+        c->config_type = rows[i].type;
+        if (in->include_documentation)
+            c->documentation = mr_slice_of(rows[i].help);
+        if (in->include_synonyms)
+            add_synonym(r, c, rows[i].name, rows[i].value, false, rows[i].source);
     }
+    return true;
+}
+
+/* ------------------------------------------------------------------ resources */
+
+static enum mr_refusal refuse(struct mr_err *err, enum mr_refusal why, const char *text)
+{
+    (void)mr_fail(err, MR_BADCONF, "%s", text);
+    return why;
+}
+
+/* A broker by its name: *own, or all of them. */
+static enum mr_refusal find_node(struct mr_slice name, bool *own, struct mr_err *err)
+{
+    char id[16];
+    (void)snprintf(id, sizeof id, "%d", MR_NODE_ID);
+    *own = mr_slice_eq(name, mr_slice_of(id));
+    return *own || !name.len
+               ? MR_REFUSE_NONE
+               : refuse(err, MR_REFUSE_INVALID_REQUEST, "no such broker: this is one node, its number is 1");
+}
+
+static enum mr_refusal find_topic(struct mr_request *r, struct mr_slice name, const struct mr_topic **t,
+                                  struct mr_err *err)
+{
+    enum mr_refusal why;
+    *t = mr_request_topic(r, name, NULL, false, &why);
+    enum mr_refusal bad = *t ? MR_REFUSE_NONE : mr_topic_name_check(name, err);
+    return bad ? bad : why;
+}
+
+static struct mr_slice why_text(struct mr_request *r, enum mr_refusal why, const struct mr_err *err)
+{
+    return why ? mr_request_text(r, err->code ? err->text : mr_refusal_text(why)) : (struct mr_slice){0};
+}
+
+/* false: closed. */
+static bool describe(struct mr_request *r, const struct mr_describe_configs_request *in,
+                     const struct mr_describe_configs_request_resource *want,
+                     struct mr_describe_configs_response_result *o)
+{
+    const struct mr_topic *t = NULL;
+    struct mr_err err = {0};
+    enum mr_refusal why = MR_REFUSE_NONE;
+    bool own = false;
+    size_t rows = want->resource_type == RESOURCE_TOPIC    ? TOPIC_ROWS_MAX
+                  : want->resource_type == RESOURCE_BROKER ? ROWS_MAX
+                                                           : 0;
+    if (!(o->configs = mr_request_take(r, rows, sizeof *o->configs)))
+        return false;
+    switch (want->resource_type) {
+    case RESOURCE_TOPIC:
+        why = find_topic(r, want->resource_name, &t, &err);
+        if (!why && !describe_topic(r, in, want, t, o))
+            return false;
+        break;
+    case RESOURCE_BROKER:
+        why = find_node(want->resource_name, &own, &err);
+        if (!why && (!describe_settings(r, in, want, !own, o) || (own && !describe_start(r, in, want, o))))
+            return false;
+        break;
+    case RESOURCE_LOGGER:
+    case RESOURCE_METRICS:
+    case RESOURCE_GROUP: /* nothing can be set for them: an empty list is the truth */
+        break;
+    default:
+        why = refuse(&err, MR_REFUSE_INVALID_REQUEST, "no such type of resource: topics are 2, brokers 4");
+    }
+    o->error_code = (int16_t)why;
+    o->error_message = why_text(r, why, &err);
     return true;
 }
 
@@ -191,36 +266,216 @@ void mr_kafka_describe_configs(struct mr_request *r)
 {
     struct mr_describe_configs_request in;
     struct mr_describe_configs_response out;
-    char id[16];
     if (!mr_request_read(r, &in))
         return;
-    (void)snprintf(id, sizeof id, "%d", MR_NODE_ID);
     mr_describe_configs_response_init(&out);
     size_t count = in.resources_count > 0 ? (size_t)in.resources_count : 0;
     if (!(out.results = mr_request_take(r, count, sizeof *out.results)))
         return;
     out.results_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
-        const struct mr_describe_configs_request_resource *want = &in.resources[i];
-        struct mr_describe_configs_response_result *o = &out.results[i];
-        o->resource_type = want->resource_type;
-        o->resource_name = want->resource_name;
-        if (want->resource_type == RESOURCE_BROKER && mr_slice_eq(want->resource_name, mr_slice_of(id))) {
-            if (!describe_node(r, &in, want, o))
-                return;
-        } else if (want->resource_type == RESOURCE_BROKER && want->resource_name.len) {
-            o->error_code = MR_REFUSE_INVALID_REQUEST;
-            o->error_message = MR_SLICE("no such broker: this is one node, ask for 1");
-        }
-        if (want->resource_type != RESOURCE_TOPIC)
-            continue; /* nothing is set for others, nor for all brokers at once: an empty list is the truth */
-        const struct mr_topic *t = mr_broker_topic(mr_request_node(r)->broker, want->resource_name);
-        if (!t) {
-            o->error_code = MR_REFUSE_UNKNOWN_TOPIC;
-            o->error_message = mr_slice_of(mr_refusal_text(MR_REFUSE_UNKNOWN_TOPIC));
-        } else if (!describe_topic(r, &in, want, t, o)) {
+        out.results[i].resource_type = in.resources[i].resource_type;
+        out.results[i].resource_name = in.resources[i].resource_name;
+        if (!describe(r, &in, &in.resources[i], &out.results[i]))
             return;
+    }
+    mr_request_answer(r, &out);
+}
+
+/* ------------------------------------------------------------------ changing */
+
+/* Which resources a request names more than once; others than those that can be changed do not matter. */
+struct seen {
+    struct mr_map topics, nodes;
+};
+
+static struct mr_map *seen_map(struct seen *s, int8_t type)
+{
+    return type == RESOURCE_TOPIC ? &s->topics : type == RESOURCE_BROKER ? &s->nodes : NULL;
+}
+
+static void see(struct seen *s, int8_t type, struct mr_slice name)
+{
+    struct mr_map *m = seen_map(s, type);
+    if (m) /* the value is a mark alone: the one map or the other */
+        (void)mr_map_put(m, name, mr_map_get(m, name) ? &s->nodes : &s->topics, NULL);
+}
+
+static bool seen_twice(struct seen *s, int8_t type, struct mr_slice name)
+{
+    struct mr_map *m = seen_map(s, type);
+    return m && mr_map_get(m, name) == &s->nodes;
+}
+
+static void seen_fini(struct seen *s)
+{
+    mr_map_fini(&s->topics, NULL);
+    mr_map_fini(&s->nodes, NULL);
+}
+
+struct change {
+    int8_t type;
+    struct mr_slice name;
+    bool replace; /* what is not named goes back to its default: AlterConfigs */
+    bool check_only;
+    size_t count;
+    struct mr_setting set[CHANGES_MAX];           /* with replace */
+    struct mr_setting_change change[CHANGES_MAX]; /* without */
+};
+
+static struct mr_slice key_at(const struct change *c, size_t i)
+{
+    return c->replace ? c->set[i].name : c->change[i].name;
+}
+
+/* What a change may not be, whatever it is about. */
+static enum mr_refusal sensible(const struct change *c, struct mr_err *err)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        for (size_t k = 0; k < i; k++)
+            if (mr_slice_eq(key_at(c, i), key_at(c, k))) {
+                (void)mr_fail(err, MR_BADCONF, "setting '%.*s' is named twice", MR_SLICE_ARG(key_at(c, i)));
+                return MR_REFUSE_INVALID_REQUEST;
+            }
+        if (c->replace)
+            continue;
+        const struct mr_setting_change *one = &c->change[i];
+        if (one->op < MR_SETTING_SET || one->op > MR_SETTING_SUBTRACT) {
+            (void)mr_fail(err, MR_BADCONF, "setting '%.*s': no such operation: %d", MR_SLICE_ARG(one->name),
+                          (int)one->op);
+            return MR_REFUSE_INVALID_REQUEST;
+        }
+        if (one->op != MR_SETTING_DELETE && !one->value.p) {
+            (void)mr_fail(err, MR_BADCONF, "setting '%.*s' has no value: null is for deleting alone",
+                          MR_SLICE_ARG(one->name));
+            return MR_REFUSE_INVALID_REQUEST;
         }
     }
+    return MR_REFUSE_NONE;
+}
+
+static enum mr_refusal change_node(struct mr_request *r, const struct change *c, struct mr_err *err)
+{
+    struct mr_node_book *book = mr_broker_node_book(mr_request_node(r)->broker);
+    bool own;
+    enum mr_refusal why = find_node(c->name, &own, err);
+    if (why)
+        return why;
+    return c->replace ? mr_node_book_alter(book, own, c->set, c->count, c->check_only, err)
+                      : mr_node_book_change(book, own, c->change, c->count, c->check_only, err);
+}
+
+static enum mr_refusal change_topic(struct mr_request *r, const struct change *c, struct mr_err *err)
+{
+    struct mr_broker *b = mr_request_node(r)->broker;
+    const struct mr_topic *t;
+    enum mr_refusal why = find_topic(r, c->name, &t, err);
+    if (why)
+        return why;
+    return c->replace ? mr_broker_alter(b, c->name, c->set, c->count, true, c->check_only, err)
+                      : mr_broker_change(b, c->name, c->change, c->count, c->check_only, err);
+}
+
+static enum mr_refusal change(struct mr_request *r, const struct change *c, bool doubled, struct mr_err *err)
+{
+    if (doubled)
+        return refuse(err, MR_REFUSE_INVALID_REQUEST, "the resource is named twice in this request");
+    if (c->count > CHANGES_MAX) {
+        (void)mr_fail(err, MR_LIMIT, "more than %d settings in one change", CHANGES_MAX);
+        return MR_REFUSE_INVALID_REQUEST;
+    }
+    enum mr_refusal why = sensible(c, err);
+    if (why)
+        return why;
+    switch (c->type) {
+    case RESOURCE_TOPIC:
+        return change_topic(r, c, err);
+    case RESOURCE_BROKER:
+        return change_node(r, c, err);
+    case RESOURCE_LOGGER:
+    case RESOURCE_METRICS:
+    case RESOURCE_GROUP:
+        return refuse(err, MR_REFUSE_INVALID_REQUEST,
+                      "loggers, client metrics and groups have no settings here: topics and the node do");
+    default:
+        return refuse(err, MR_REFUSE_INVALID_REQUEST, "no such type of resource: topics are 2, brokers 4");
+    }
+}
+
+void mr_kafka_alter_configs(struct mr_request *r)
+{
+    struct mr_alter_configs_request in;
+    struct mr_alter_configs_response out;
+    if (!mr_request_read(r, &in))
+        return;
+    mr_alter_configs_response_init(&out);
+    int32_t count = in.resources_count > 0 ? in.resources_count : 0;
+    struct change *c = mr_request_take(r, 1, sizeof *c);
+    if (!c || !(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+        return;
+    out.responses_count = count;
+    struct seen seen;
+    mr_map_init(&seen.topics, 0);
+    mr_map_init(&seen.nodes, 0);
+    for (int32_t i = 0; i < count; i++)
+        see(&seen, in.resources[i].resource_type, in.resources[i].resource_name);
+    for (int32_t i = 0; i < count; i++) {
+        const struct mr_alter_configs_request_resource *want = &in.resources[i];
+        struct mr_err err = {0};
+        c->type = want->resource_type;
+        c->name = want->resource_name;
+        c->replace = true;
+        c->check_only = in.validate_only;
+        c->count = want->configs_count > 0 ? (size_t)want->configs_count : 0;
+        for (size_t k = 0; k < c->count && k < CHANGES_MAX; k++)
+            c->set[k] = (struct mr_setting){want->configs[k].name, want->configs[k].value};
+        enum mr_refusal why = change(r, c, seen_twice(&seen, c->type, c->name), &err);
+        out.responses[i] = (struct mr_alter_configs_response_topic){
+            .error_code = (int16_t)why,
+            .error_message = why_text(r, why, &err),
+            .resource_type = want->resource_type,
+            .resource_name = want->resource_name,
+        };
+    }
+    seen_fini(&seen);
+    mr_request_answer(r, &out);
+}
+
+void mr_kafka_incremental_alter_configs(struct mr_request *r)
+{
+    struct mr_incremental_alter_configs_request in;
+    struct mr_incremental_alter_configs_response out;
+    if (!mr_request_read(r, &in))
+        return;
+    mr_incremental_alter_configs_response_init(&out);
+    int32_t count = in.resources_count > 0 ? in.resources_count : 0;
+    struct change *c = mr_request_take(r, 1, sizeof *c);
+    if (!c || !(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+        return;
+    out.responses_count = count;
+    struct seen seen;
+    mr_map_init(&seen.topics, 0);
+    mr_map_init(&seen.nodes, 0);
+    for (int32_t i = 0; i < count; i++)
+        see(&seen, in.resources[i].resource_type, in.resources[i].resource_name);
+    for (int32_t i = 0; i < count; i++) {
+        const struct mr_incremental_alter_configs_request_resource *want = &in.resources[i];
+        struct mr_err err = {0};
+        c->type = want->resource_type;
+        c->name = want->resource_name;
+        c->check_only = in.validate_only;
+        c->count = want->configs_count > 0 ? (size_t)want->configs_count : 0;
+        for (size_t k = 0; k < c->count && k < CHANGES_MAX; k++)
+            c->change[k] = (struct mr_setting_change){want->configs[k].name, want->configs[k].value,
+                                                      (enum mr_setting_op)want->configs[k].config_operation};
+        enum mr_refusal why = change(r, c, seen_twice(&seen, c->type, c->name), &err);
+        out.responses[i] = (struct mr_incremental_alter_configs_response_topic){
+            .error_code = (int16_t)why,
+            .error_message = why_text(r, why, &err),
+            .resource_type = want->resource_type,
+            .resource_name = want->resource_name,
+        };
+    }
+    seen_fini(&seen);
     mr_request_answer(r, &out);
 }

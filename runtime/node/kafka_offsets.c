@@ -229,14 +229,22 @@ struct delete_state {
     struct mr_delete_records_request in;
 };
 
+/* A compacted topic loses records by their keys alone, and the coordinators' keep what they need. */
+static enum mr_refusal may_delete(const struct mr_topic *t)
+{
+    if (mr_kafka_is_coordinators(mr_slice_of(t->name)))
+        return MR_REFUSE_INVALID_TOPIC;
+    return t->config.log.compact && !t->config.log.retain ? MR_REFUSE_POLICY : MR_REFUSE_NONE;
+}
+
 static void delete_one(struct mr_request *r, const struct mr_topic *t, enum mr_refusal unknown,
                        const struct mr_delete_records_request_partition *want,
                        struct mr_delete_records_response_partition *o)
 {
-    enum mr_refusal why = unknown;
+    enum mr_refusal why = t ? may_delete(t) : unknown;
     *o = (struct mr_delete_records_response_partition){.partition_index = want->partition_index,
                                                        .low_watermark = -1};
-    struct mr_partition *p = t ? partition_of(r, t, want->partition_index, &why, NULL) : NULL;
+    struct mr_partition *p = t && !why ? partition_of(r, t, want->partition_index, &why, NULL) : NULL;
     if (p && want->offset > mr_partition_high(p) && want->offset <= mr_partition_end(p))
         why = MR_REFUSE_TIMED_OUT; /* the records are there, but the disk takes its time */
     else if (p)

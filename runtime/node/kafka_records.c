@@ -122,7 +122,11 @@ static bool produce_row(struct mr_request *r, const struct mr_produce_request *i
         why = MR_REFUSE_INVALID_ACKS;
     else if (zstd && r->head.version < 7)
         why = MR_REFUSE_COMPRESSION;
-    else if (t)
+    else if (t && mr_kafka_is_coordinators(mr_slice_of(t->name))) {
+        why = MR_REFUSE_INVALID_TOPIC;
+        (void)mr_fail(&err, MR_BADCONF, "topic '%s' belongs to the coordinator: it alone writes to it",
+                      t->name);
+    } else if (t)
         p = partition_of(r, t, want->index, &why, &err);
     if (!p) {
         refuse_row(row, why, err.code ? err.text : mr_refusal_text(why));

@@ -185,9 +185,9 @@ mr_ms mr_request_until(const struct mr_request *r, int64_t ms)
     return mr_now(mr_request_node(r)->world) + ms;
 }
 
-const struct mr_address *mr_request_shown(const struct mr_request *r)
+const struct mr_kafka_listener *mr_request_listener(const struct mr_request *r)
 {
-    return r->conn ? &r->conn->listener->shown : &r->kafka->listeners[0].shown;
+    return r->conn ? r->conn->listener : &r->kafka->listeners[0];
 }
 
 const char *mr_request_peer(const struct mr_request *r)

@@ -1,10 +1,9 @@
-/* kafka_topics.c - Metadata, DescribeCluster, CreateTopics, DeleteTopics, ApiVersions: what clients ask before
- * and beside records. */
+/* kafka_topics.c - Metadata, DescribeCluster, ApiVersions: what clients ask before and beside records. */
 #include "node/kafka.h"
 
 #include "base/buf.h"
 
-enum { SETTINGS_MAX = 32, LEADER_EPOCH = 0, SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5 };
+enum { LEADER_EPOCH = 0 };
 
 /* ------------------------------------------------------------------ ApiVersions */
 
@@ -74,6 +73,20 @@ static bool describe_topic(struct mr_request *r, const struct mr_topic *t,
     return true;
 }
 
+/* They are made as their coordinators want them. */
+static enum mr_refusal make_coordinators(struct mr_request *r, const struct mr_metadata_request *in,
+                                         struct mr_slice name, const struct mr_topic **t, struct mr_err *err)
+{
+    struct mr_node *n = mr_request_node(r);
+    if (!in->allow_auto_topic_creation)
+        return MR_REFUSE_UNKNOWN_TOPIC;
+    enum mr_refusal why = mr_slice_eq(name, MR_SLICE(MR_OFFSETS_TOPIC)) ? mr_groups_prepare(n->groups, err)
+                                                                        : mr_txns_prepare(n->txns, err);
+    if (!why)
+        *t = mr_broker_topic(n->broker, name);
+    return why ? why : *t ? MR_REFUSE_NONE : MR_REFUSE_UNKNOWN_TOPIC;
+}
+
 static bool answer_topic(struct mr_request *r, const struct mr_metadata_request *in,
                          const struct mr_metadata_request_topic *want, struct mr_metadata_response_topic *out)
 {
@@ -86,6 +99,8 @@ static bool answer_topic(struct mr_request *r, const struct mr_metadata_request 
         enum mr_refusal bad = mr_topic_name_check(want->name, &err);
         if (bad)
             why = bad;
+        else if (mr_kafka_is_coordinators(want->name))
+            why = make_coordinators(r, in, want->name, &t, &err);
         else if (in->allow_auto_topic_creation &&
                  mr_broker_node_settings(n->broker)->auto_create_topics_enable) {
             why = mr_broker_create(n->broker, want->name, -1, NULL, 0, false, &t, &err);
@@ -144,124 +159,16 @@ void mr_kafka_describe_cluster(struct mr_request *r)
         return;
     mr_describe_cluster_response_init(&out);
     out.endpoint_type = 1;
+    if (r->head.version >= 1 && in.endpoint_type != 1) {
+        out.error_code = in.endpoint_type == 2 ? MR_REFUSE_ENDPOINT_MISMATCH : MR_REFUSE_ENDPOINT_UNKNOWN;
+        out.error_message = mr_slice_of(mr_refusal_text((enum mr_refusal)out.error_code));
+        mr_request_answer(r, &out);
+        return;
+    }
     out.cluster_id = mr_slice_of(n->cluster_id);
     out.controller_id = MR_NODE_ID;
     out.brokers = &self;
     out.brokers_count = 1;
-    mr_request_answer(r, &out);
-}
-
-/* ------------------------------------------------------------------ CreateTopics, DeleteTopics */
-
-static enum mr_refusal create_one(struct mr_request *r, const struct mr_create_topics_request_topic *want,
-                                  bool check_only, const struct mr_topic **made, struct mr_err *err)
-{
-    struct mr_setting settings[SETTINGS_MAX];
-    size_t count = 0;
-    if (want->assignments_count > 0) {
-        (void)mr_fail(err, MR_UNSUPPORTED, "replica assignments are not served: this is one node");
-        return MR_REFUSE_INVALID_ASSIGNMENT;
-    }
-    if (want->replication_factor != -1 && want->replication_factor != 1) {
-        (void)mr_fail(err, MR_BADCONF, "replication factor %d: this is one node, use 1 or -1",
-                      want->replication_factor);
-        return MR_REFUSE_INVALID_REPLICATION;
-    }
-    for (int32_t i = 0; i < want->configs_count; i++) {
-        if (!want->configs[i].value.p)
-            continue; /* null: the default */
-        if (count == SETTINGS_MAX) {
-            (void)mr_fail(err, MR_LIMIT, "more than %d settings", SETTINGS_MAX);
-            return MR_REFUSE_INVALID_CONFIG;
-        }
-        settings[count++] = (struct mr_setting){want->configs[i].name, want->configs[i].value};
-    }
-    return mr_broker_create(mr_request_node(r)->broker, want->name, want->num_partitions, settings, count,
-                            check_only, made, err);
-}
-
-static bool topic_configs(struct mr_request *r, const struct mr_topic *t,
-                          struct mr_create_topics_response_topic *out)
-{
-    struct mr_setting_row row;
-    if (!(out->configs = mr_request_take(r, SETTINGS_MAX, sizeof *out->configs)))
-        return false;
-    out->configs_count = 0;
-    for (size_t i = 0; i < SETTINGS_MAX && mr_topic_setting(t, i, &row); i++)
-        out->configs[out->configs_count++] = (struct mr_create_topics_response_config){
-            .name = mr_slice_of(row.name),
-            .value = mr_request_text(r, row.value),
-            .config_source = row.given ? SOURCE_TOPIC : SOURCE_DEFAULT,
-        };
-    return true;
-}
-
-void mr_kafka_create_topics(struct mr_request *r)
-{
-    struct mr_create_topics_request in;
-    struct mr_create_topics_response out;
-    if (!mr_request_read(r, &in))
-        return;
-    mr_create_topics_response_init(&out);
-    size_t count = in.topics_count > 0 ? (size_t)in.topics_count : 0;
-    if (!(out.topics = mr_request_take(r, count, sizeof *out.topics)))
-        return;
-    out.topics_count = (int32_t)count;
-    for (size_t i = 0; i < count; i++) {
-        struct mr_create_topics_response_topic *o = &out.topics[i];
-        const struct mr_topic *made = NULL;
-        struct mr_err err = {0};
-        enum mr_refusal why = create_one(r, &in.topics[i], in.validate_only, &made, &err);
-        *o = (struct mr_create_topics_response_topic){
-            .name = in.topics[i].name,
-            .error_code = (int16_t)why,
-            .error_message = why ? mr_request_text(r, err.text) : (struct mr_slice){0},
-            .num_partitions = made ? made->partitions : -1,
-            .replication_factor = made ? 1 : -1,
-            .configs_count = -1,
-        };
-        if (made)
-            memcpy(o->topic_id.b, made->id, sizeof o->topic_id.b);
-        if (made && r->head.version >= 5 && !topic_configs(r, made, o))
-            return;
-    }
-    mr_request_answer(r, &out);
-}
-
-void mr_kafka_delete_topics(struct mr_request *r)
-{
-    struct mr_broker *b = mr_request_node(r)->broker;
-    struct mr_delete_topics_request in;
-    struct mr_delete_topics_response out;
-    if (!mr_request_read(r, &in))
-        return;
-    mr_delete_topics_response_init(&out);
-    bool whole = r->head.version >= 6;
-    int32_t count = whole ? in.topics_count : in.topic_names_count;
-    count = count > 0 ? count : 0;
-    if (!(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
-        return;
-    out.responses_count = count;
-    for (int32_t i = 0; i < count; i++) {
-        struct mr_delete_topics_response_topic *o = &out.responses[i];
-        struct mr_slice name = whole ? in.topics[i].name : in.topic_names[i];
-        struct mr_err err = {0};
-        enum mr_refusal why;
-        bool by_id = whole && !name.p;
-        const struct mr_topic *t =
-            mr_request_topic(r, name, whole ? &in.topics[i].topic_id : NULL, by_id, &why);
-        if (t) { /* the name must outlive the topic */
-            name = mr_request_text(r, t->name);
-            memcpy(o->topic_id.b, t->id, sizeof o->topic_id.b);
-            why = mr_broker_delete(b, name, &err);
-            if (!why)
-                mr_groups_topic_deleted(mr_request_node(r)->groups, name);
-        }
-        o->name = name;
-        o->error_code = (int16_t)why;
-        if (why)
-            o->error_message = mr_request_text(r, err.code ? err.text : mr_refusal_text(why));
-    }
     mr_request_answer(r, &out);
 }
 

@@ -255,27 +255,6 @@ static void settle_settings(struct mr_node *n)
     say(l, "transaction.state.log.num.partitions", t->partitions, ut->partitions);
 }
 
-/* What was given by name reaches those who were handed a struct. */
-static void hand_on_settings(struct mr_node *n)
-{
-    const struct mr_node_settings *s = mr_broker_node_settings(n->broker);
-    struct mr_groups_config *g = &n->config.groups;
-    struct mr_txns_config *t = &n->config.txns;
-    g->session_min_ms = s->group_min_session_timeout_ms;
-    g->session_max_ms = s->group_max_session_timeout_ms;
-    g->initial_delay_ms = s->group_initial_rebalance_delay_ms;
-    g->members_max = (uint32_t)s->group_max_size;
-    g->metadata_bytes_max = (uint32_t)s->offset_metadata_max_bytes;
-    g->retention_ms = s->offsets_retention_ms;
-    g->expiry_ms = s->offsets_retention_check_interval_ms;
-    g->partitions = (int32_t)s->offsets_topic_num_partitions;
-    t->timeout_max_ms = s->transaction_max_timeout_ms;
-    t->expiry_ms = s->transactional_id_expiration_ms;
-    t->expiry_every_ms = s->transaction_remove_expired_transaction_cleanup_interval_ms;
-    t->tick_ms = s->transaction_abort_timed_out_transaction_cleanup_interval_ms;
-    t->partitions = (int32_t)s->transaction_state_log_num_partitions;
-}
-
 /* ------------------------------------------------------------------ open and close */
 
 /* What is half open, from the caller's thread. */
@@ -307,10 +286,8 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
     n->config.groups.tell_arg = n;
     n->config.txns.tell = broker_tells;
     n->config.txns.tell_arg = n;
-    if ((rc = mr_broker_open(n->world, n->data_dir, &n->config.broker, &n->broker, err)))
-        return rc;
-    hand_on_settings(n);
-    if ((rc = mr_groups_open(n->world, n->broker, &n->config.groups, &n->groups, err)) ||
+    if ((rc = mr_broker_open(n->world, n->data_dir, &n->config.broker, &n->broker, err)) ||
+        (rc = mr_groups_open(n->world, n->broker, &n->config.groups, &n->groups, err)) ||
         (rc = mr_txns_open(n->world, n->broker, n->groups, &n->config.txns, &n->txns, err)) ||
         (rc = mr_port_new(n, &n->port, err)))
         return rc;

@@ -14,10 +14,10 @@ enum { MR_NODE_ID = 1 };
 
 struct mr_node_config {
     const char *data_dir;     /* made when missing; locked, so that one process alone uses it */
-    const char *listen;       /* "host:port" for Kafka clients, or several by commas; port 0: any free one;
-                                 NULL: none */
-    const char *advertise;    /* what clients are told to connect to, one for each of `listen` in its order;
-                                 those that are missing: as `listen` */
+    const char *listen;       /* for Kafka clients: "host:port" or "NAME://host:port", several by commas;
+                              port 0: any free one; an IPv6 address in brackets. NULL: nowhere */
+    const char *advertise;    /* what clients are told to connect to, likewise: by name, or in the order of
+                              `listen`; those that are missing: as `listen` */
     uint32_t connections_max; /* further ones are closed at once; default 10000 */
     size_t frame_bytes_max;   /* of one request; a longer one closes its connection; default 100 MiB */
     size_t

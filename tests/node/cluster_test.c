@@ -233,7 +233,7 @@ static void the_nodes_own_settings_are_told_with_where_they_come_from(void **sta
         bool set = mr_slice_eq(c->name, keys[0]);
         assert_true(mr_slice_eq(c->value, mr_slice_of(set ? "77" : "57671680")));
         assert_int_equal(c->config_source, set ? 4 : 5);
-        assert_true(c->read_only);
+        assert_false(c->read_only);
         assert_true(c->documentation.len > 0);
     }
     assert_int_equal(out.results[1].error_code, 42);
@@ -251,27 +251,124 @@ static void three_addresses(struct mr_node_config *c)
     c->advertise = "inside.example:0,[2001:db8::1]:4711";
 }
 
-static void a_client_is_told_the_address_that_belongs_to_where_it_came_in(void **state)
+static void three_names(struct mr_node_config *c)
+{
+    c->listen = "INSIDE://127.0.0.1:0,outside://127.0.0.1:0,127.0.0.1:0";
+    c->advertise = "OUTSIDE://[2001:db8::1]:4711,inside://inside.example:0";
+}
+
+/* "NAME://host:port" as DescribeConfigs tells it, whole. */
+static void expect_listeners(int fd, const char *key, const char *want)
+{
+    struct answer a;
+    struct mr_describe_configs_request in;
+    struct mr_describe_configs_response out;
+    struct mr_slice name = mr_slice_of(key);
+    struct mr_describe_configs_request_resource node = {4, MR_SLICE("1"), 1, &name};
+    char got[512];
+    mr_describe_configs_request_init(&in);
+    in.resources = &node;
+    in.resources_count = 1;
+    ask(fd, 32, 4, &in, &a, &out);
+    (void)snprintf(got, sizeof got, "%.*s", MR_SLICE_ARG(out.results[0].configs[0].value));
+    assert_true(out.results[0].configs[0].read_only);
+    answer_fini(&a);
+    assert_string_equal(got, want);
+}
+
+static void expect_coordinator(int fd, const char *host, int port)
+{
+    struct answer a;
+    struct mr_find_coordinator_request in;
+    struct mr_find_coordinator_response out;
+    mr_find_coordinator_request_init(&in);
+    in.key = MR_SLICE("g");
+    ask(fd, 10, 2, &in, &a, &out);
+    assert_true(mr_slice_eq(out.host, mr_slice_of(host)));
+    assert_int_equal(out.port, port);
+    answer_fini(&a);
+}
+
+static void expect_cluster(int fd, const char *host, int port)
+{
+    struct answer a;
+    struct mr_describe_cluster_request in;
+    struct mr_describe_cluster_response out;
+    mr_describe_cluster_request_init(&in);
+    ask(fd, 60, 1, &in, &a, &out);
+    assert_int_equal(out.error_code, 0);
+    assert_true(mr_slice_eq(out.brokers[0].host, mr_slice_of(host)));
+    assert_int_equal(out.brokers[0].port, port);
+    answer_fini(&a);
+    in.endpoint_type = 2;
+    ask(fd, 60, 1, &in, &a, &out);
+    assert_int_equal(out.error_code, 114);
+    answer_fini(&a);
+}
+
+static void tell_by(void (*how)(struct mr_node_config *c), const char *const names[3])
 {
     static const char *const hosts[] = {"inside.example", "2001:db8::1", "127.0.0.1"};
-    struct site *s = site_new(three_addresses);
+    struct site *s = site_new(how);
     const char *at = mr_node_address(s->node);
-    (void)state;
+    int ports[3], fd = -1;
+    char text[256];
     for (int i = 0; i < 3; i++) {
         struct answer a;
         struct mr_metadata_request in;
         struct mr_metadata_response out;
         at = strchr(at, ':') + 1;
-        s->port = atoi(at);
-        int fd = dial(s);
+        ports[i] = s->port = atoi(at);
+        fd = dial(s);
         mr_metadata_request_init(&in);
         ask(fd, 3, 9, &in, &a, &out);
+        int port = i == 1 ? 4711 : s->port;
         assert_int_equal(out.brokers_count, 1);
         assert_true(mr_slice_eq(out.brokers[0].host, mr_slice_of(hosts[i])));
-        assert_int_equal(out.brokers[0].port, i == 1 ? 4711 : s->port);
+        assert_int_equal(out.brokers[0].port, port);
         answer_fini(&a);
-        (void)close(fd);
+        expect_coordinator(fd, hosts[i], port);
+        expect_cluster(fd, hosts[i], port);
+        if (i < 2)
+            (void)close(fd);
     }
+    (void)snprintf(text, sizeof text, "%s://inside.example:%d,%s://[2001:db8::1]:4711,%s://127.0.0.1:%d",
+                   names[0], ports[0], names[1], names[2], ports[2]);
+    expect_listeners(fd, "advertised.listeners", text);
+    (void)snprintf(text, sizeof text, "%s://127.0.0.1:%d,%s://127.0.0.1:%d,%s://127.0.0.1:%d", names[0],
+                   ports[0], names[1], ports[1], names[2], ports[2]);
+    expect_listeners(fd, "listeners", text);
+    (void)close(fd);
+    site_free(s);
+}
+
+static void a_client_is_told_the_address_that_belongs_to_where_it_came_in(void **state)
+{
+    static const char *const places[] = {"PLAINTEXT", "PLAINTEXT-2", "PLAINTEXT-3"};
+    static const char *const names[] = {"INSIDE", "OUTSIDE", "PLAINTEXT"};
+    (void)state;
+    tell_by(three_addresses, places);
+    tell_by(three_names, names);
+}
+
+static void on_ipv6(struct mr_node_config *c)
+{
+    c->listen = "[::1]:0";
+}
+
+static void an_ipv6_address_is_listened_on_and_told(void **state)
+{
+    struct site *s = site_new(on_ipv6);
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)s->port)};
+    struct timeval limit = {.tv_sec = ANSWER_SECONDS_MAX};
+    (void)state;
+    at.sin6_addr = in6addr_loopback;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    expect_cluster(fd, "::1", s->port);
+    assert_true(strncmp(mr_node_address(s->node), "[::1]:", 6) == 0);
+    (void)close(fd);
     site_free(s);
 }
 
@@ -282,6 +379,13 @@ static void wrong_lists_of_addresses_are_refused(void **state)
         {"127.0.0.1:0,", NULL, "'' is not host:port"},
         {"127.0.0.1:0", "a:1,b:2", "more addresses to advertise"},
         {"127.0.0.1:0,127.0.0.1:0", "a:1,b", "'b' is not host:port"},
+        {"A://127.0.0.1:0,a://127.0.0.1:0", NULL, "two listeners with the name 'A'"},
+        {"INSIDE://127.0.0.1:0", "INSIDR://a:1", "did you mean 'INSIDE'"},
+        {"A://127.0.0.1:0", "A://a:1,A://b:1", "two addresses to advertise"},
+        {"SSL://127.0.0.1:0", NULL, "TLS and SASL are not served"},
+        {"a b://127.0.0.1:0", NULL, "a name is 1 to 63 of"},
+        {"127.0.0.1:0", "0.0.0.0:1", "nowhere that a client could connect to"},
+        {"::1:0", NULL, "in brackets"},
     };
     char dir[] = "/tmp/millrace-node-XXXXXX", command[64];
     (void)state;
@@ -311,6 +415,7 @@ int main(void)
         cmocka_unit_test(what_has_settings_is_listed),
         cmocka_unit_test(the_nodes_own_settings_are_told_with_where_they_come_from),
         cmocka_unit_test(a_client_is_told_the_address_that_belongs_to_where_it_came_in),
+        cmocka_unit_test(an_ipv6_address_is_listened_on_and_told),
         cmocka_unit_test(wrong_lists_of_addresses_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
