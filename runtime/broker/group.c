@@ -17,6 +17,7 @@ void mr_groups_config_init(struct mr_groups_config *c)
         .members_max = 10000,
         .groups_max = 100000,
         .offsets_max = 5000000,
+        .bytes_max = MR_GROUPS_BYTES_MAX,
         .metadata_bytes_max = 4096,
         .retention_ms = (mr_ms)7 * 24 * 3600 * 1000,
         .expiry_ms = 10 * 60 * 1000,
@@ -35,18 +36,38 @@ void mr_groups_tell(const struct mr_groups *g, enum mr_level level, const char *
     g->config.tell(g->config.tell_arg, level, text);
 }
 
-struct mr_slice mr_group_copy(struct mr_slice s)
+struct mr_slice mr_group_copy(struct mr_groups *gs, struct mr_slice s)
 {
     char *p = mr_alloc(s.len + 1);
+    gs->bytes += p ? s.len + 1 : 0;
     if (p && s.len)
         memcpy(p, s.p, s.len);
     return (struct mr_slice){p, p ? s.len : 0};
 }
 
-void mr_group_drop(struct mr_slice *s)
+void mr_group_drop(struct mr_groups *gs, struct mr_slice *s)
 {
+    size_t bytes = s->p ? s->len + 1 : 0;
+    mr_assert(gs->bytes >= bytes);
+    gs->bytes -= bytes;
     mr_free((void *)(uintptr_t)s->p);
     *s = (struct mr_slice){0};
+}
+
+bool mr_groups_room(struct mr_groups *gs, size_t more)
+{
+    bool room = gs->bytes + more <= gs->config.bytes_max;
+    if (!room && !gs->full)
+        mr_groups_tell(
+            gs, MR_WARN,
+            "groups: what members and offsets say has %zu bytes, as much as it may (bytes_max %zu); "
+            "more is refused until some of it goes",
+            gs->bytes, gs->config.bytes_max);
+    if (!room)
+        gs->full = true;
+    else if (gs->bytes < gs->config.bytes_max / 8 * 7)
+        gs->full = false;
+    return room;
 }
 
 /* ------------------------------------------------------------------ laws */
@@ -137,14 +158,14 @@ static struct mr_group *group_new(struct mr_groups *gs, struct mr_slice id, int3
     if (!g)
         return NULL;
     g->groups = gs;
-    g->id = mr_group_copy(id);
+    g->id = mr_group_copy(gs, id);
     g->partition = partition;
     g->last = &g->first;
-    mr_map_init(&g->by_id, 0); /* has_room limits it */
+    mr_map_init(&g->by_id, 0); /* has_place limits it */
     mr_map_init(&g->by_instance, 0);
     mr_map_init(&g->pending, PENDING_MAX);
     if (!g->id.p || !mr_map_put(&gs->groups, g->id, g, NULL)) {
-        mr_group_drop(&g->id);
+        mr_group_drop(gs, &g->id);
         mr_free(g);
         return NULL;
     }
@@ -169,9 +190,10 @@ void mr_group_free(struct mr_group *g)
     mr_map_fini(&g->by_instance, NULL);
     mr_map_fini(&g->pending, NULL);
     gs->offsets -= g->offsets.count;
+    gs->bytes -= g->offsets.bytes;
     mr_offsets_fini(&g->offsets);
-    mr_group_drop(&g->id);
-    mr_group_drop(&g->loaded);
+    mr_group_drop(gs, &g->id);
+    mr_group_drop(gs, &g->loaded);
     mr_free(g->protocol_type);
     mr_free(g->protocol);
     mr_free(g->votes);
@@ -327,6 +349,7 @@ void mr_groups_close(struct mr_groups *gs)
         mr_group_free(g);
     }
     mr_map_fini(&gs->groups, NULL);
+    mr_assert(gs->bytes == 0); /* G8 */
     mr_free(gs->scratch);
     mr_free(gs);
 }

@@ -16,6 +16,7 @@
  *   G5  who waits for an answer is a member, and the counts of joined and synced are those of the members
  *   G6  each member has a deadline, and a timer that rings by then
  *   G7  the protocol of a completing or stable group is one that all members speak
+ *   G8  the budget is the sum of what it counts
  *   O1  an offset is seen by readers only when it is durable
  *
  * empty --join--> preparing --all joined, or time over; generation on disk--> completing
@@ -33,6 +34,7 @@ enum {
     MR_GROUP_BYTES_MAX =
         24 << 20, /* of all members' metadata, and of their assignments: a group is one record */
     MR_GROUP_RECORD_BYTES_MAX = 64 << 20, /* max.message.bytes of __consumer_offsets */
+    MR_GROUPS_BYTES_MAX = 512 << 20,      /* default of bytes_max */
 };
 #define MR_OFFSETS_TOPIC "__consumer_offsets"
 
@@ -45,9 +47,14 @@ struct mr_groups_config {
     uint32_t members_max;                 /* of a group; default 10000 */
     uint32_t groups_max;                  /* default 100000 */
     uint32_t offsets_max;                 /* committed offsets of all groups; default 5 million */
-    uint32_t metadata_bytes_max;          /* of a committed offset; default 4096 */
-    mr_ms retention_ms;                   /* of the offsets of a group that nobody uses; default 7 days */
-    mr_ms expiry_ms;                      /* between looks for such; default 10 min */
+    size_t bytes_max;            /* of what clients make it keep, MR_GROUPS_BYTES_MAX: members with their ids,
+                         subscriptions and assignments, ids that were given and not come with, metadata of
+                         offsets, and what is on its way to the disk. Beyond it joins are refused with
+                         COORDINATOR_NOT_AVAILABLE, assignments with TOO_LARGE, offsets with
+                         INVALID_COMMIT_SIZE */
+    uint32_t metadata_bytes_max; /* of a committed offset; default 4096 */
+    mr_ms retention_ms;          /* of the offsets of a group that nobody uses; default 7 days */
+    mr_ms expiry_ms;             /* between looks for such; default 10 min */
     void (*tell)(void *arg, enum mr_level level, const char *text); /* may be NULL */
     void *tell_arg;
 };

@@ -196,7 +196,7 @@ static void rebalance(struct mr_group *g)
         g->timer.arg = g;
         ring_in(g, g->initial ? delay : longest);
         for (struct mr_group_member *m = g->first; m; m = m->next) {
-            mr_group_drop(&m->proposed);
+            mr_group_drop(g->groups, &m->proposed);
             if (m->join)
                 want_in(m);
         }
@@ -284,7 +284,7 @@ void mr_group_stored_generation(struct mr_group *g, bool ok)
     ring_in(g, longest_rebalance(g));
     for (struct mr_group_member *m = g->first; m; m = m->next) {
         m->joined = m->fresh = m->synced = false;
-        mr_group_drop(&m->assignment);
+        mr_group_drop(g->groups, &m->assignment);
         mr_group_member_alive(m, m->session_ms);
     }
     for (struct mr_group_member *m = g->first; m; m = m->next)
@@ -469,13 +469,21 @@ static void join_first(struct mr_group *g, struct mr_join *j)
     mr_buf_fini(&id);
 }
 
-static bool has_room(const struct mr_group *g, const struct mr_join *j)
+/* Bytes for who joins, at most: twice the names, for an id that is given and one that is replaced. */
+static enum mr_refusal has_bytes(const struct mr_group *g, const struct mr_join *j)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < j->protocol_count; i++)
         bytes += j->protocols[i].name.len + j->protocols[i].metadata.len;
     if (g->bytes + bytes > MR_GROUP_BYTES_MAX)
-        return false;
+        return MR_REFUSE_GROUP_FULL;
+    bytes += 2 * (j->member.len + j->instance.len + j->client_id.len) + j->client_host.len +
+             sizeof(struct mr_group_member);
+    return mr_groups_room(g->groups, bytes) ? MR_REFUSE_NONE : MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
+}
+
+static bool has_place(const struct mr_group *g, const struct mr_join *j)
+{
     if (mr_map_get(&g->by_id, j->member) || (j->instance.p && mr_map_get(&g->by_instance, j->instance)))
         return true;
     bool pends = mr_map_get(&g->pending, j->member) != NULL;
@@ -508,8 +516,10 @@ bool mr_groups_join(struct mr_groups *gs, struct mr_join *j)
         why = missing(why);
     if (!why && g->state == MR_GROUP_DEAD)
         why = MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
-    if (!why && !has_room(g, j))
+    if (!why && !has_place(g, j))
         why = MR_REFUSE_GROUP_FULL;
+    if (!why)
+        why = has_bytes(g, j);
     if (!why && !mr_group_fits(g, j))
         why = MR_REFUSE_INCONSISTENT_PROTOCOL;
     if (why)
@@ -573,18 +583,18 @@ static bool propose(struct mr_group *g, const struct mr_sync *s)
     size_t bytes = 0;
     for (size_t i = 0; i < s->assignment_count; i++) {
         bytes += s->assignments[i].assignment.len;
-        if (bytes > MR_GROUP_BYTES_MAX)
+        if (bytes > MR_GROUP_BYTES_MAX || !mr_groups_room(g->groups, s->assignments[i].assignment.len))
             return false;
         m = mr_group_member_get(g, s->assignments[i].member);
         if (!m)
             continue;
-        mr_group_drop(&m->proposed);
-        m->proposed = mr_group_copy(s->assignments[i].assignment);
+        mr_group_drop(g->groups, &m->proposed);
+        m->proposed = mr_group_copy(g->groups, s->assignments[i].assignment);
         if (!m->proposed.p)
             return false;
     }
     for (m = g->first; m; m = m->next)
-        if (!m->proposed.p && !(m->proposed = mr_group_copy(MR_SLICE(""))).p)
+        if (!m->proposed.p && !(m->proposed = mr_group_copy(g->groups, MR_SLICE(""))).p)
             return false;
     return mr_group_store(g, MR_TICKET_ASSIGNMENT, g->generation, g->protocol, g->leader, true,
                           (struct mr_slice){0});
@@ -604,7 +614,7 @@ void mr_group_stored_assignment(struct mr_group *g, int32_t generation, bool ok)
     if (!g->unsynced)
         mr_timer_stop(g->groups->world, &g->timer);
     for (struct mr_group_member *m = g->first; m; m = m->next) {
-        mr_group_drop(&m->assignment);
+        mr_group_drop(g->groups, &m->assignment);
         m->assignment = m->proposed;
         m->proposed = (struct mr_slice){0};
     }
@@ -657,7 +667,7 @@ bool mr_groups_sync(struct mr_groups *gs, struct mr_sync *s)
         if (m == g->leader && !g->storing && !propose(g, s)) {
             mr_group_sync_answer(s, MR_REFUSE_TOO_LARGE);
             for (m = g->first; m; m = m->next)
-                mr_group_drop(&m->proposed);
+                mr_group_drop(g->groups, &m->proposed);
         }
     }
     mr_group_check(g);

@@ -78,6 +78,8 @@ struct mr_groups {
     struct mr_groups_config config;
     struct mr_map groups;
     uint64_t offsets; /* of all groups */
+    size_t bytes;     /* of the budget: see bytes_max */
+    bool full;        /* it was told that the budget is used up */
     struct mr_timer expiry;
     struct mr_group_ticket *tickets;
     struct mr_group_member_view *scratch; /* of answers to leaders */
@@ -102,9 +104,12 @@ struct mr_group *mr_group_at(struct mr_groups *g, struct mr_slice id,
 void mr_group_free(struct mr_group *g);          /* and out of the table */
 bool mr_group_is_idle(const struct mr_group *g); /* nothing to remember */
 void mr_group_state_set(struct mr_group *g, enum mr_group_state s);
-void mr_group_check(const struct mr_group *g);    /* the laws */
-struct mr_slice mr_group_copy(struct mr_slice s); /* p NULL: no memory; never NULL else */
-void mr_group_drop(struct mr_slice *s);
+void mr_group_check(const struct mr_group *g); /* the laws */
+/* Texts that are kept, counted in the budget. p NULL: no memory; never NULL else. */
+struct mr_slice mr_group_copy(struct mr_groups *g, struct mr_slice s);
+void mr_group_drop(struct mr_groups *g, struct mr_slice *s);
+/* Whether the budget (bytes_max) has so many bytes left; when it has not, that is told. */
+bool mr_groups_room(struct mr_groups *g, size_t more);
 /* ms since 1970, by the clock of ages: see replay.h */
 static inline int64_t mr_groups_time(const struct mr_groups *g)
 {
@@ -177,7 +182,7 @@ struct mr_group_ticket {
     struct mr_commit *commit;
     struct mr_group_delete *delete;
     struct mr_ticket_row *rows; /* a block of its own */
-    size_t row_count;
+    size_t row_count, row_bytes;
     int64_t producer; /* of TXN_OFFSETS */
     int16_t producer_epoch;
     bool held;    /* durable, and the transaction is not decided */

@@ -142,6 +142,8 @@ bool mr_group_member_offer(struct mr_group_member *m, const struct mr_group_prot
     mr_free(m->protocols);
     m->group->bytes += bytes;
     m->group->bytes -= m->protocol_bytes;
+    m->group->groups->bytes += bytes;
+    m->group->groups->bytes -= m->protocol_bytes;
     m->protocols = copy;
     m->protocol_count = count;
     m->protocol_bytes = bytes;
@@ -221,13 +223,15 @@ struct mr_group_member *mr_group_member_get(const struct mr_group *g, struct mr_
 
 static void member_free(struct mr_group_member *m)
 {
-    mr_group_drop(&m->id);
-    mr_group_drop(&m->instance);
-    mr_group_drop(&m->client_id);
-    mr_group_drop(&m->client_host);
-    mr_group_drop(&m->assignment);
-    mr_group_drop(&m->proposed);
-    mr_group_drop(&m->former);
+    struct mr_groups *gs = m->group->groups;
+    mr_group_drop(gs, &m->id);
+    mr_group_drop(gs, &m->instance);
+    mr_group_drop(gs, &m->client_id);
+    mr_group_drop(gs, &m->client_host);
+    mr_group_drop(gs, &m->assignment);
+    mr_group_drop(gs, &m->proposed);
+    mr_group_drop(gs, &m->former);
+    gs->bytes -= sizeof *m + m->protocol_bytes;
     mr_free(m->protocols);
     mr_free(m);
 }
@@ -238,11 +242,12 @@ struct mr_group_member *mr_group_member_add(struct mr_group *g, const struct mr_
     if (!m)
         return NULL;
     m->group = g;
-    m->id = mr_group_copy(w->id);
-    m->client_id = mr_group_copy(w->client_id);
-    m->client_host = mr_group_copy(w->client_host);
+    g->groups->bytes += sizeof *m;
+    m->id = mr_group_copy(g->groups, w->id);
+    m->client_id = mr_group_copy(g->groups, w->client_id);
+    m->client_host = mr_group_copy(g->groups, w->client_host);
     if (w->instance.p)
-        m->instance = mr_group_copy(w->instance);
+        m->instance = mr_group_copy(g->groups, w->instance);
     m->session_ms = w->session_ms;
     m->rebalance_ms = w->rebalance_ms;
     m->timer = (struct mr_timer){.fire = rings, .arg = m};
@@ -303,13 +308,13 @@ void mr_group_member_remove(struct mr_group_member *m, enum mr_refusal why)
 bool mr_group_member_rename(struct mr_group_member *m, struct mr_slice id)
 {
     struct mr_group *g = m->group;
-    struct mr_slice copy = mr_group_copy(id);
+    struct mr_slice copy = mr_group_copy(g->groups, id);
     if (!copy.p || !mr_map_put(&g->by_id, copy, m, NULL)) {
-        mr_group_drop(&copy);
+        mr_group_drop(g->groups, &copy);
         return false;
     }
     mr_map_remove(&g->by_id, m->id);
-    mr_group_drop(&m->former);
+    mr_group_drop(g->groups, &m->former);
     m->former = m->id;
     m->id = copy;
     return true;
@@ -321,7 +326,8 @@ static void pending_free(struct mr_pending *p)
 {
     mr_timer_stop(p->group->groups->world, &p->timer);
     mr_map_remove(&p->group->pending, p->id);
-    mr_group_drop(&p->id);
+    mr_group_drop(p->group->groups, &p->id);
+    p->group->groups->bytes -= sizeof *p;
     mr_free(p);
 }
 
@@ -339,10 +345,12 @@ struct mr_slice mr_group_pending_add(struct mr_group *g, struct mr_slice id, mr_
     if (!p)
         return (struct mr_slice){0};
     p->group = g;
-    p->id = mr_group_copy(id);
+    g->groups->bytes += sizeof *p;
+    p->id = mr_group_copy(g->groups, id);
     p->timer = (struct mr_timer){.fire = pending_rings, .arg = p};
     if (!p->id.p || !mr_map_put(&g->pending, p->id, p, NULL)) {
-        mr_group_drop(&p->id);
+        mr_group_drop(g->groups, &p->id);
+        g->groups->bytes -= sizeof *p;
         mr_free(p);
         return (struct mr_slice){0};
     }

@@ -38,6 +38,8 @@ bool mr_group_ticket_rows(struct mr_group_ticket *t, const struct mr_ticket_row 
         }
     }
     t->row_count = count;
+    t->row_bytes = count * sizeof *t->rows + bytes + 1;
+    t->groups->bytes += t->row_bytes;
     return true;
 }
 
@@ -87,16 +89,20 @@ bool mr_group_offset_set(struct mr_group *g, struct mr_slice topic, const struct
                          struct mr_slice metadata)
 {
     g->groups->offsets -= g->offsets.count;
+    g->groups->bytes -= g->offsets.bytes;
     bool ok = mr_offsets_set(&g->offsets, topic, entry, metadata);
     g->groups->offsets += g->offsets.count;
+    g->groups->bytes += g->offsets.bytes;
     return ok;
 }
 
 void mr_group_offset_remove(struct mr_group *g, struct mr_slice topic, int32_t partition)
 {
     g->groups->offsets -= g->offsets.count;
+    g->groups->bytes -= g->offsets.bytes;
     (void)mr_offsets_remove(&g->offsets, topic, partition);
     g->groups->offsets += g->offsets.count;
+    g->groups->bytes += g->offsets.bytes;
 }
 
 void mr_group_offsets_apply(struct mr_group_ticket *t)
@@ -170,14 +176,15 @@ static enum mr_refusal may_commit(struct mr_groups *gs, const struct mr_commit *
     return MR_REFUSE_NONE;
 }
 
-static enum mr_refusal row_check(const struct mr_group *g, const struct mr_commit_row *r, size_t more)
+static enum mr_refusal row_check(const struct mr_group *g, const struct mr_commit_row *r, size_t more,
+                                 size_t bytes)
 {
-    const struct mr_groups *gs = g->groups;
+    struct mr_groups *gs = g->groups;
     if ((int64_t)r->metadata.len > mr_groups_settings(gs)->offset_metadata_max_bytes)
         return MR_REFUSE_METADATA_TOO_LARGE;
     if (gs->offsets + more >= gs->config.offsets_max && !mr_offsets_get(&g->offsets, r->topic, r->partition))
         return MR_REFUSE_INVALID_COMMIT_SIZE;
-    return MR_REFUSE_NONE;
+    return mr_groups_room(gs, bytes) ? MR_REFUSE_NONE : MR_REFUSE_INVALID_COMMIT_SIZE;
 }
 
 static bool settle_rows(struct mr_commit *c, enum mr_refusal why)
@@ -193,13 +200,16 @@ static struct mr_ticket_row *choose_rows(const struct mr_group *g, struct mr_com
 {
     int64_t now = mr_groups_time(g->groups);
     struct mr_ticket_row *rows = mr_alloc((c->row_count + 1) * sizeof *rows);
+    size_t bytes = 0; /* on their way, and then kept */
     *count = 0;
     for (size_t i = 0; rows && i < c->row_count; i++) {
         struct mr_commit_row *from = &c->rows[i];
+        size_t more = sizeof *rows + from->topic.len + 2 * from->metadata.len;
         if (!from->refusal)
-            from->refusal = row_check(g, from, *count);
+            from->refusal = row_check(g, from, *count, bytes + more);
         if (from->refusal)
             continue;
+        bytes += more;
         rows[(*count)++] = (struct mr_ticket_row){
             .topic = from->topic,
             .metadata = from->metadata,

@@ -60,7 +60,8 @@ void mr_group_ticket_free(struct mr_group_ticket *t)
         if (t->group->storing == t)
             t->group->storing = NULL;
     }
-    mr_group_drop(&t->member);
+    mr_group_drop(t->groups, &t->member);
+    t->groups->bytes -= t->row_bytes;
     mr_free(t->rows);
     mr_free(t);
 }
@@ -182,7 +183,7 @@ bool mr_group_store(struct mr_group *g, enum mr_ticket_kind kind, int32_t genera
     bool ok = write_record(g, &v, &batch);
     mr_free(v.members);
     struct mr_group_ticket *t = ok ? mr_group_ticket_new(g, kind) : NULL;
-    if (t && member.p && !(t->member = mr_group_copy(member)).p) {
+    if (t && member.p && !(t->member = mr_group_copy(g->groups, member)).p) {
         mr_group_ticket_free(t);
         t = NULL;
     }
@@ -201,8 +202,8 @@ bool mr_group_store(struct mr_group *g, enum mr_ticket_kind kind, int32_t genera
 
 static mr_code keep_group(struct mr_group *g, const struct mr_record *r, struct mr_err *err)
 {
-    mr_group_drop(&g->loaded);
-    if (r->has_value && !(g->loaded = mr_group_copy(r->value)).p)
+    mr_group_drop(g->groups, &g->loaded);
+    if (r->has_value && !(g->loaded = mr_group_copy(g->groups, r->value)).p)
         return mr_fail(err, MR_MEMORY, "no memory for group '%.*s'", MR_SLICE_ARG(g->id));
     return MR_OK;
 }
@@ -270,7 +271,7 @@ static bool make_members(struct mr_group *g, const struct mr_stored_group_value 
             (wants.instance.p && mr_map_get(&g->by_instance, wants.instance)))
             continue; /* not from us; the first one counts */
         struct mr_group_member *m = mr_group_member_add(g, &wants);
-        if (!m || !(m->assignment = mr_group_copy(from->assignment)).p)
+        if (!m || !(m->assignment = mr_group_copy(g->groups, from->assignment)).p)
             return false;
         if (v->leader.p && mr_slice_eq(v->leader, from->member_id))
             g->leader = m;
@@ -324,7 +325,7 @@ static void restore_or_tell(struct mr_group *g, struct mr_heap_arena *arena)
         mr_groups_tell(g->groups, MR_ERROR,
                        "group '%.*s' cannot be restored, its members are to join again: %s",
                        MR_SLICE_ARG(g->id), err.text);
-    mr_group_drop(&g->loaded);
+    mr_group_drop(g->groups, &g->loaded);
     mr_heap_arena_reset(arena);
 }
 

@@ -140,6 +140,7 @@ bool mr_offsets_set(struct mr_offsets *o, struct mr_slice topic, const struct mr
     }
     uint32_t at = entry_place(t, entry->partition, &found);
     if (found) {
+        o->bytes -= t->v[at].metadata_len;
         mr_free(t->v[at].metadata);
     } else {
         void *grown = t->v;
@@ -154,6 +155,7 @@ bool mr_offsets_set(struct mr_offsets *o, struct mr_slice topic, const struct mr
         t->count++;
         o->count++;
     }
+    o->bytes += metadata.len;
     t->v[at] = *entry;
     t->v[at].metadata = copy;
     t->v[at].metadata_len = metadata.len;
@@ -170,6 +172,7 @@ bool mr_offsets_remove(struct mr_offsets *o, struct mr_slice topic, int32_t part
     uint32_t at = entry_place(t, partition, &found);
     if (!found)
         return false;
+    o->bytes -= t->v[at].metadata_len;
     mr_free(t->v[at].metadata);
     t->count--;
     memmove(t->v + at, t->v + at + 1, (t->count - at) * sizeof *t->v);

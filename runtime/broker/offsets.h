@@ -29,6 +29,7 @@ struct mr_offsets { /* zeroed is empty */
     struct mr_offset_topic **topics;
     uint32_t topic_count, topic_room;
     uint32_t count; /* of all topics */
+    size_t bytes;   /* of all metadata */
 };
 
 void mr_offsets_fini(struct mr_offsets *o); /* empty afterwards */

@@ -18,6 +18,8 @@ void mr_txns_config_init(struct mr_txns_config *c)
         .expiry_every_ms = 3600 * 1000,
         .tick_ms = 1000,
         .ids_max = 10000000,
+        .bytes_max = MR_TXNS_BYTES_MAX,
+        .parts_max = MR_TXNS_PARTS_MAX,
     };
 }
 
@@ -153,6 +155,7 @@ struct mr_txn *mr_txn_at(struct mr_txns *t, struct mr_slice id, bool make)
         mr_free(x);
         return NULL;
     }
+    t->bytes += sizeof *x + id.len;
     return x;
 }
 
@@ -193,6 +196,7 @@ static void live_free(struct mr_txn *x)
             l->ticket->call->ticket = NULL;
         mr_txn_ticket_free(l->ticket);
     }
+    x->txns->parts -= l->set.count;
     mr_txn_set_fini(&l->set);
     mr_free(l);
     x->live = NULL;
@@ -207,6 +211,7 @@ void mr_txn_rest(struct mr_txn *x)
 void mr_txn_free(struct mr_txn *x)
 {
     live_free(x);
+    x->txns->bytes -= sizeof *x + x->id_len;
     (void)mr_map_remove(&x->txns->ids, mr_txn_id(x));
     mr_free(x);
 }
@@ -253,10 +258,12 @@ static void apply(struct mr_txn *x, struct mr_txn_ticket *k)
         struct mr_txn_set was = l->set;
         l->set = k->set;
         k->set = was;
+        x->txns->parts += l->set.count - was.count;
     } else if (k->step == MR_TXN_STEP_PREPARE) {
         l->unmarked = l->set.count;
         l->told = false;
     } else {
+        x->txns->parts -= l->set.count;
         mr_txn_set_fini(&l->set);
     }
 }
@@ -443,9 +450,11 @@ bool mr_txns_init_producer(struct mr_txns *t, struct mr_txn_call *c)
         c->out_epoch = x->epoch;
         return true;
     }
-    if (!x && t->ids.count >= t->config.ids_max) {
-        mr_txns_tell(t, MR_WARN, "transactional id '%.*s' refused: there are %zu (ids_max)",
-                     MR_SLICE_ARG(c->id), t->ids.count);
+    if (!x && (t->ids.count >= t->config.ids_max || t->bytes + sizeof *x + c->id.len > t->config.bytes_max)) {
+        mr_txns_tell(
+            t, MR_WARN,
+            "transactional id '%.*s' refused: there are %zu with %zu bytes (ids_max %u, bytes_max %zu)",
+            MR_SLICE_ARG(c->id), t->ids.count, t->bytes, t->config.ids_max, t->config.bytes_max);
         return answer(c, MR_REFUSE_COORDINATOR_NOT_AVAILABLE);
     }
     if (!x && !(x = mr_txn_at(t, c->id, true)))
@@ -485,8 +494,14 @@ bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_a
     if (all)
         return true;
     mr_assert(!ongoing || x->live);
-    if (more + (ongoing ? x->live->set.count : 0) > MR_TXN_PARTITIONS_MAX)
+    if (more + (ongoing ? x->live->set.count : 0) > MR_TXN_PARTITIONS_MAX ||
+        t->parts + more > t->config.parts_max) {
+        mr_txns_tell(t, MR_WARN,
+                     "transaction of '%.*s' refused %zu more partitions: one may have %d, all together %llu",
+                     MR_SLICE_ARG(c->id), more, MR_TXN_PARTITIONS_MAX,
+                     (unsigned long long)t->config.parts_max);
         return answer(c, MR_REFUSE_POLICY);
+    }
     struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_ADD);
     bool ok = k && (!ongoing || mr_txn_set_copy(&k->set, &x->live->set));
     for (size_t i = 0; ok && i < count; i++)

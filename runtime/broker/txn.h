@@ -27,6 +27,8 @@ enum {
     MR_TXN_ID_BYTES_MAX = 1024,
     MR_TXN_PARTITIONS_MAX = 10000, /* of one transaction */
     MR_TXN_RECORD_BYTES_MAX = 8 << 20,
+    MR_TXNS_BYTES_MAX = 2000 << 20,
+    MR_TXNS_PARTS_MAX = 1000000,
 };
 
 struct mr_txns_config {
@@ -36,6 +38,11 @@ struct mr_txns_config {
     mr_ms expiry_every_ms; /* between looks for such; default 1 hour */
     mr_ms tick_ms;    /* between looks for transactions whose time is over, and tries again; default 1 s */
     uint32_t ids_max; /* default 10 million */
+    /* Of all ids in memory, default MR_TXNS_BYTES_MAX; a new id beyond it is refused with
+     * COORDINATOR_NOT_AVAILABLE. */
+    size_t bytes_max;
+    uint64_t parts_max; /* partitions of all transactions that are under way, MR_TXNS_PARTS_MAX; more are
+                           refused with POLICY */
     void (*tell)(void *arg, enum mr_level level, const char *text); /* may be NULL */
     void *tell_arg;
 };

@@ -85,6 +85,8 @@ struct mr_txns {
     struct mr_map ids; /* -> struct mr_txn */
     struct mr_txn_live *live;
     struct mr_timer tick, expiry;
+    size_t bytes;             /* of all ids: see bytes_max */
+    uint64_t parts;           /* of all transactions that are under way: see parts_max */
     struct mr_replay replay;  /* of __transaction_state; its clock is that of all ages */
     struct mr_txn_live *walk; /* the next one of a walk over the live ones */
 };

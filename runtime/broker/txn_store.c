@@ -209,11 +209,13 @@ static mr_code take_value(struct mr_txns *t, struct mr_slice id, const struct mr
     mr_replay_seen(&t->replay, v->last_update_ms);
     x->state = (uint8_t)v->status;
     x->live->start_ms = v->start_ms;
+    t->parts -= x->live->set.count;
     mr_txn_set_fini(&x->live->set);
     bool under_way = x->state == MR_TXN_ONGOING || mr_txn_is_completing(x);
     for (int32_t i = 0; ok && under_way && i < v->partitions_count; i++)
         for (int32_t n = 0; ok && n < v->partitions[i].partitions_count; n++)
             ok = mr_txn_set_add(&x->live->set, v->partitions[i].topic, v->partitions[i].partitions[n]);
+    t->parts += x->live->set.count;
     if (!ok)
         return mr_fail(err, MR_MEMORY, "no memory for the partitions of '%.*s'", MR_SLICE_ARG(id));
     mr_txn_rest(x);
