@@ -84,7 +84,7 @@ void mr_group_check(const struct mr_group *g)
         mr_assert(!m->join || m->join->at == m);                                      /* G5 */
         mr_assert(!m->sync || (m->sync->at == m && g->state == MR_GROUP_COMPLETING)); /* G4, G5 */
         mr_assert(!m->join || m->joined || g->state == MR_GROUP_STABLE); /* G5; stable: replaced */
-        mr_assert(m->deadline > 0 && m->timer.runtime && m->timer.at <= m->deadline); /* G6 */
+        mr_assert(m->deadline > 0 && m->timer.at > 0 && m->timer.at <= m->deadline); /* G6 */
     }
     mr_assert(count == g->count && count == g->by_id.count); /* G1 */
     mr_assert(joined == g->joined);                          /* G5 */
