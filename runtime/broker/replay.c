@@ -139,9 +139,19 @@ static mr_code take_records(struct mr_replay *r, struct mr_record_walk *walk, st
     return rc == MR_END ? MR_OK : rc;
 }
 
-static mr_code take_batches(struct mr_replay *r, struct mr_slice bytes, struct mr_err *err)
+/* Offsets are not under the checksum: each batch must go on where the last one ended, or behind a gap that
+ * compaction left, and none lies beyond the end. The first batch of a slice may begin before its offset. */
+static bool is_in_order(const struct mr_replay *r, const struct mr_batch_header *h, bool first, int64_t end)
 {
-    while (bytes.len) {
+    int64_t last = h->base_offset < 0 || h->base_offset >= end || h->last_offset_delta < 0
+                       ? -1
+                       : h->base_offset + h->last_offset_delta;
+    return last >= r->offset && last < end && (first || h->base_offset >= r->offset);
+}
+
+static mr_code take_batches(struct mr_replay *r, struct mr_slice bytes, int64_t end, struct mr_err *err)
+{
+    for (bool first = true; bytes.len; first = false) {
         struct mr_record_walk walk;
         mr_code rc =
             mr_record_walk_begin(&walk, bytes, &r->inflated, r->config.batch_bytes_max + SLICE_BYTES, err);
@@ -150,6 +160,9 @@ static mr_code take_batches(struct mr_replay *r, struct mr_slice bytes, struct m
         size_t whole = (size_t)walk.head.length + 12;
         if (!mr_batch_crc_ok((struct mr_slice){bytes.p, whole}))
             return mr_fail(err, MR_CORRUPT, "the checksum of the batch there differs");
+        if (!is_in_order(r, &walk.head, first, end))
+            return mr_fail(err, MR_CORRUPT, "the batch there says it begins at offset %lld",
+                           (long long)walk.head.base_offset);
         rc = walk.head.attributes & MR_BATCH_CONTROL ? take_marker(r, &walk, err)
                                                      : take_records(r, &walk, err);
         if (rc)
@@ -176,7 +189,7 @@ static mr_code take_slice(struct mr_replay *r, struct mr_partition *p, struct mr
     if (rc == MR_OK && got < view.len)
         rc = mr_fail(err, MR_CORRUPT, "the log ends before its time");
     if (rc == MR_OK)
-        rc = take_batches(r, (struct mr_slice){r->bytes.p, got}, err);
+        rc = take_batches(r, (struct mr_slice){r->bytes.p, got}, mr_partition_end(p), err);
     if (rc == MR_OK && r->offset <= before)
         rc = mr_fail(err, MR_CORRUPT, "it does not go on at offset %lld", (long long)before);
     return rc;
