@@ -118,14 +118,24 @@ static int64_t size_of(struct shop *s, const char *path)
     return rc ? 0 : (int64_t)bytes.len;
 }
 
-static void every_bit(const char *topic, int32_t partition, bool of_groups)
+/* killed: the process was, so that the next one looks through what was written last. */
+static void end(struct shop *s, bool killed)
+{
+    if (killed)
+        mr_sim_kill(s->m.world);
+    shop_close(s);
+    if (killed)
+        mr_sim_restart(s->m.world);
+}
+
+static void every_bit(const char *topic, int32_t partition, bool of_groups, bool killed)
 {
     char path[128];
     int refusals = 0;
     (void)snprintf(path, sizeof path, "d/topics/%s-%d/00000000000000000000.log", topic, partition);
     struct shop s = shop_new(1);
     stock(&s);
-    shop_close(&s);
+    end(&s, killed);
     int64_t size = size_of(&s, path);
     assert_true(size > 200);
     for (int64_t at = 0; at < size; at++) {
@@ -139,7 +149,7 @@ static void every_bit(const char *topic, int32_t partition, bool of_groups)
         /* what lies elsewhere is not disturbed */
         assert_int_equal(of_groups ? k.refused : g.refused, 0);
         assert_true((of_groups ? g.right : k.right) > 0);
-        shop_close(&s);
+        end(&s, killed);
         assert_true(mr_sim_flip(s.m.world, path, at, bit));
     }
     shop_open(&s);
@@ -153,13 +163,15 @@ static void every_bit(const char *topic, int32_t partition, bool of_groups)
 static void a_flipped_bit_of_the_offsets_topic_is_refused_and_nothing_else_disturbed(void **state)
 {
     (void)state;
-    every_bit(MR_OFFSETS_TOPIC, mr_groups_partition_of(MR_SLICE("g1"), 4), true);
+    every_bit(MR_OFFSETS_TOPIC, mr_groups_partition_of(MR_SLICE("g1"), 4), true, false);
+    every_bit(MR_OFFSETS_TOPIC, mr_groups_partition_of(MR_SLICE("g1"), 4), true, true);
 }
 
 static void a_flipped_bit_of_the_transactions_topic_is_refused_and_nothing_else_disturbed(void **state)
 {
     (void)state;
-    every_bit(MR_TXNS_TOPIC, mr_txns_partition_of(MR_SLICE("k1"), 4), false);
+    every_bit(MR_TXNS_TOPIC, mr_txns_partition_of(MR_SLICE("k1"), 4), false, false);
+    every_bit(MR_TXNS_TOPIC, mr_txns_partition_of(MR_SLICE("k1"), 4), false, true);
 }
 
 /* ------------------------------------------------------------------ what can be made again */
