@@ -18,7 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STATUS_MS = 1000, FORCE_MS = 2000, FORCED = 3, NAME_WIDTH_MAX = 40 };
+enum {
+    STATUS_MS = 1000,
+    FORCE_MS = 2000,
+    FORCED = 3,
+    NAME_WIDTH_MAX = 40,
+    GROUP_DELAY_MS = 100, /* members of a group are pipelines of this run, mostly, and start together */
+};
 
 struct watch {
     struct mr_world *world;
@@ -281,6 +287,7 @@ static int run(const struct mr_verb *v, int argc, char **argv)
         config.listen = listen;
         config.advertise = advertise;
         config.tell = mr_cli_tell;
+        config.groups.initial_delay_ms = GROUP_DELAY_MS;
         code = run_plan(&plan, &config, once, !quiet && (progress || isatty(STDERR_FILENO)));
     }
     mr_cli_plan_fini(&plan);

@@ -53,7 +53,6 @@ struct mr_epoch {
     uint64_t number;      /* of the epoch that was committed last */
     uint32_t chunk_count; /* stored ones that hold something */
     size_t bytes;         /* written in this epoch */
-    int64_t moved;        /* events read and made by the last commit */
     mr_ms began, took;    /* the last commit */
     uint32_t out;         /* calls of the commit under way */
     bool failed, importing;
@@ -314,7 +313,6 @@ static void commit(struct mr_epoch *e)
         mr_pipeline_fail(l, NULL, "%s", err.text);
     } else {
         l->dirty = false;
-        e->moved = l->n.in + l->n.made;
         commit_state(e, (struct mr_slice){state.p, state.len});
         for (uint32_t i = 0; i < l->conf->from_count && !mr_pipeline_over(l); i++)
             if (l->sources[i].epoch_commit)
@@ -519,11 +517,6 @@ bool mr_epoch_pauses(const struct mr_epoch *e)
 bool mr_epoch_holds(const struct mr_epoch *e)
 {
     return e->state == COMMITTING; /* E2 */
-}
-
-bool mr_epoch_moved(const struct mr_epoch *e)
-{
-    return e->line->n.in + e->line->n.made != e->moved;
 }
 
 mr_ms mr_epoch_wait(const struct mr_epoch *e)

@@ -131,6 +131,14 @@ void mr_ack_drop(struct mr_ack *a)
     }
 }
 
+void mr_source_forget(struct mr_source *s)
+{
+    mr_map_fini(&s->stored, position_free);
+    mr_map_fini(&s->seen, position_free);
+    mr_map_init(&s->stored, MR_POSITIONS_MAX);
+    mr_map_init(&s->seen, MR_POSITIONS_MAX);
+}
+
 void mr_source_fini(struct mr_source *s)
 {
     struct mr_ack *next;

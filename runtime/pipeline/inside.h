@@ -269,6 +269,7 @@ static inline bool mr_passing(mr_code rc)                            /* trouble 
 /* ---------------------------------------------------------------- flow.c: acks and flights */
 struct mr_ack *mr_ack_new(struct mr_source *s, struct mr_slice key, struct mr_slice pos); /* with one hold */
 void mr_source_fini(struct mr_source *s);
+void mr_source_forget(struct mr_source *s); /* its positions: they are of something else now */
 bool mr_position_put(struct mr_map *m, struct mr_slice key, struct mr_slice pos);
 struct mr_flight *mr_flight_new(struct mr_pipeline *l, struct mr_batch *b);
 void mr_flight_free(struct mr_flight *f);  /* without delivery */

@@ -469,7 +469,7 @@ static void settle_state(struct mr_pipeline *l)
 {
     if (l->epoch)
         mr_epoch_step(l->epoch);
-    if (l->epoch && l->dirty && l->state <= MR_LINE_DRAINING && mr_epoch_moved(l->epoch))
+    if (l->epoch && l->dirty && l->state <= MR_LINE_DRAINING)
         checkpoint_later(l, mr_epoch_wait(l->epoch));
     else if (l->state == MR_LINE_RUNNING && l->dirty && !l->epoch)
         checkpoint_later(l, l->checkpoints < MR_CHECKPOINTS_EARLY && !l->checkpoint_told

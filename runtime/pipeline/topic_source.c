@@ -6,11 +6,10 @@
  * With --once: a partition ends at the end that a fetch told after the last pipeline of the run that writes
  * to the topic had ended; when none writes to it, at the end that the first fetch told.
  */
-#include "pipeline/topic.h"
+#include "pipeline/topic_inside.h"
 
 #include "base/mem.h"
 #include "data/json.h"
-#include "pipeline/inside.h"
 
 #include <inttypes.h>
 
@@ -22,83 +21,42 @@ enum {
     INFLATE_BYTES_MAX = 64 << 20, /* of one record batch ('inflate_bytes') */
     READ_BYTES = 4 << 20,         /* values in one batch of events */
     HEADERS_MAX = 128,            /* of one record; more are left out */
+    GROUP_BYTES_MAX = 249,
 };
 
-enum { START_EARLIEST, START_LATEST };
-static const char *const starts[] = {"earliest", "latest", NULL};
+static const char *const starts[] = {"earliest", "latest", "committed", NULL};
 
 /* Bytes that batches share: a fetched answer, or a record batch that was unpacked. */
-struct shared {
+struct mr_topic_bytes {
     _Atomic uint32_t refs;
     struct mr_fetched got; /* release NULL: none */
     struct mr_buf buf;
 };
 
-struct partition {
-    struct topic_source *source;
-    int32_t id;
-    int64_t next;    /* offset to go on at; -1 latest, -2 earliest: not known yet */
-    int64_t stop_at; /* once: -1 not known yet */
-    int64_t end;     /* as of the last answer; -1 unknown */
-    bool fetching, ended, ask_end;
-    struct shared *chunk;    /* being read */
-    struct mr_slice rest;    /* of the chunk */
-    struct shared *unpacked; /* of the record batch in hand */
-    struct mr_record_walk walk;
-    bool walking, holding;
-    struct mr_record held; /* had no room in the batch before */
-    struct mr_err broken;  /* code MR_OK: nothing is damaged yet */
-    char pos_key[300];
-    struct mr_timer again;
-    uint32_t attempts;
-};
-
-/* A call of the port that is out; it outlives a source that closes. */
-struct call {
-    struct call *next;
-    struct topic_source *source; /* NULL: closed meanwhile */
-    struct mr_pipeline *line;
-    uint32_t partition;
-    bool after_feeders; /* asked when nobody wrote to the topic any more */
-};
-
-struct topic_source {
-    /* options */
-    struct mr_slice name, codec;
-    int start;
-    /* own */
-    const struct mr_services *svc;
-    struct mr_part *part;
-    struct mr_decoder *decoder; /* NULL: json, read straight into columns */
-    bool json, ready, told;
-    struct partition *partitions;
-    uint32_t count, turn;
-    struct call *calls;
-    struct mr_position *stored;
-    struct mr_heap_arena kept; /* stored positions until the partitions are known */
-    uint32_t stored_count, attempts;
-    struct mr_timer again;
-    mr_code failed; /* not MR_OK: read answers it */
-    char why[MR_ERR_TEXT];
-};
-
 static const struct mr_option options[] = {
     {.name = "name",
      .type = MR_OPT_STRING,
-     .at = offsetof(struct topic_source, name),
+     .at = offsetof(struct mr_topic_source, name),
      .required = true,
      .main = true,
      .help = "The topic to read; it is made when it does not exist.",
      .example = "access"},
     {.name = "start",
      .type = MR_OPT_ENUM,
-     .at = offsetof(struct topic_source, start),
+     .at = offsetof(struct mr_topic_source, start),
      .value = "earliest",
      .choices = starts,
-     .help = "Where to begin when no position is stored: earliest or latest."},
+     .help = "Where to begin when no position is stored: earliest or latest; committed: nowhere, the group "
+             "must have one."},
+    {.name = "group",
+     .type = MR_OPT_STRING,
+     .at = offsetof(struct mr_topic_source, group),
+     .help = "Consumer group that keeps the positions and shares out the partitions; without it the pipeline "
+             "keeps them, and reads all.",
+     .example = "billing"},
     {.name = "codec",
      .type = MR_OPT_STRING,
-     .at = offsetof(struct topic_source, codec),
+     .at = offsetof(struct mr_topic_source, codec),
      .value = "json",
      .help = "How values become fields: json, raw, logfmt ... (a format of the step `parse`).",
      .example = "raw"},
@@ -107,9 +65,9 @@ static const struct mr_option options[] = {
 
 /* ---------------------------------------------------------------- shared bytes */
 
-static struct shared *shared_new(void)
+static struct mr_topic_bytes *shared_new(void)
 {
-    struct shared *s = mr_alloc(sizeof *s);
+    struct mr_topic_bytes *s = mr_alloc(sizeof *s);
     if (s)
         atomic_init(&s->refs, 1);
     return s;
@@ -117,7 +75,7 @@ static struct shared *shared_new(void)
 
 static void shared_drop(void *what) /* any thread */
 {
-    struct shared *s = what;
+    struct mr_topic_bytes *s = what;
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     if (s->got.release)
@@ -126,7 +84,7 @@ static void shared_drop(void *what) /* any thread */
     mr_free(s);
 }
 
-static bool shared_pin(struct mr_batch *b, struct shared *s)
+static bool shared_pin(struct mr_batch *b, struct mr_topic_bytes *s)
 {
     atomic_fetch_add(&s->refs, 1);
     if (mr_batch_pin(b, shared_drop, s))
@@ -137,9 +95,9 @@ static bool shared_pin(struct mr_batch *b, struct shared *s)
 
 /* ---------------------------------------------------------------- calls */
 
-static struct call *call_new(struct topic_source *s, uint32_t partition)
+struct mr_topic_call *mr_topic_call_new(struct mr_topic_source *s, uint32_t partition)
 {
-    struct call *c = mr_need(sizeof *c);
+    struct mr_topic_call *c = mr_need(sizeof *c);
     c->source = s;
     c->line = s->part->line;
     c->partition = partition;
@@ -150,12 +108,12 @@ static struct call *call_new(struct topic_source *s, uint32_t partition)
 }
 
 /* The source that the call was for, or NULL when it has closed. */
-static struct topic_source *call_back(struct call *c)
+struct mr_topic_source *mr_topic_call_back(struct mr_topic_call *c)
 {
-    struct topic_source *s = c->source;
+    struct mr_topic_source *s = c->source;
     c->line->calls_out--;
     if (s) {
-        struct call **at = &s->calls;
+        struct mr_topic_call **at = &s->calls;
         while (*at != c)
             at = &(*at)->next;
         *at = c->next;
@@ -166,7 +124,7 @@ static struct topic_source *call_back(struct call *c)
     return s;
 }
 
-static void fail(struct topic_source *s, mr_code rc, const char *why)
+void mr_topic_fail(struct mr_topic_source *s, mr_code rc, const char *why)
 {
     s->failed = rc;
     (void)snprintf(s->why, sizeof s->why, "topic '%.*s': %s", MR_SLICE_ARG(s->name),
@@ -174,7 +132,7 @@ static void fail(struct topic_source *s, mr_code rc, const char *why)
     mr_pipeline_source_ready((struct mr_source *)s->part);
 }
 
-static void tell_trouble(struct topic_source *s, const char *why, mr_code rc)
+static void tell_trouble(struct mr_topic_source *s, const char *why, mr_code rc)
 {
     if (!s->told)
         mr_part_log(s->part, MR_WARN, "topic '%.*s': %s; trying again until it goes", MR_SLICE_ARG(s->name),
@@ -182,7 +140,7 @@ static void tell_trouble(struct topic_source *s, const char *why, mr_code rc)
     s->told = true;
 }
 
-static bool fed(const struct topic_source *s)
+static bool fed(const struct mr_topic_source *s)
 {
     struct mr_pipeline *l = s->part->line;
     char name[256];
@@ -192,16 +150,14 @@ static bool fed(const struct topic_source *s)
 
 /* ---------------------------------------------------------------- fetching */
 
-static void fetch(struct partition *p);
-
 static void fetch_again(void *arg)
 {
-    struct partition *p = arg;
+    struct mr_topic_part *p = arg;
     p->again.fire = NULL;
-    fetch(p);
+    mr_topic_fetch(p);
 }
 
-static void take_answer(struct topic_source *s, struct partition *p, const struct mr_fetched *got,
+static void take_answer(struct mr_topic_source *s, struct mr_topic_part *p, const struct mr_fetched *got,
                         bool after_feeders)
 {
     if (s->told)
@@ -219,11 +175,11 @@ static void take_answer(struct topic_source *s, struct partition *p, const struc
         if (got->release)
             got->release(got->what);
     } else {
-        struct shared *c = shared_new();
+        struct mr_topic_bytes *c = shared_new();
         if (!c) {
             if (got->release)
                 got->release(got->what);
-            fail(s, MR_MEMORY, NULL);
+            mr_topic_fail(s, MR_MEMORY, NULL);
             return;
         }
         c->got = *got;
@@ -233,23 +189,23 @@ static void take_answer(struct topic_source *s, struct partition *p, const struc
     if (p->stop_at >= 0 && p->next >= p->stop_at)
         p->ended = true;
     if (!p->chunk && !p->ended)
-        fetch(p);
+        mr_topic_fetch(p);
     if (p->chunk || p->ended)
         mr_pipeline_source_ready((struct mr_source *)s->part);
 }
 
 static void fetched(void *arg, mr_code rc, struct mr_fetched *got, const char *why)
 {
-    struct call *c = arg;
+    struct mr_topic_call *c = arg;
     uint32_t index = c->partition;
     bool after = c->after_feeders;
-    struct topic_source *s = call_back(c);
+    struct mr_topic_source *s = mr_topic_call_back(c);
     if (!s) {
         if (got && got->release)
             got->release(got->what);
         return;
     }
-    struct partition *p = &s->partitions[index];
+    struct mr_topic_part *p = &s->partitions[index];
     p->fetching = false;
     if (rc == MR_OK) {
         take_answer(s, p, got, after);
@@ -266,29 +222,30 @@ static void fetched(void *arg, mr_code rc, struct mr_fetched *got, const char *w
                     MR_SLICE_ARG(s->name), p->id, p->next, start);
         mr_count(&s->part->line->n.errors, 1);
         p->next = start;
-        fetch(p);
+        mr_topic_fetch(p);
     } else if (mr_passing(rc) || rc == MR_NOTFOUND || rc == MR_CANCELLED) {
         tell_trouble(s, why, rc);
         p->again.fire = fetch_again;
         p->again.arg = p;
         mr_timer_set(w, &p->again, mr_now(w) + mr_backoff(w, 100, ++p->attempts));
     } else {
-        fail(s, rc, why);
+        mr_topic_fail(s, rc, why);
     }
 }
 
-static void fetch(struct partition *p)
+void mr_topic_fetch(struct mr_topic_part *p)
 {
-    struct topic_source *s = p->source;
+    struct mr_topic_source *s = p->source;
     struct mr_pipeline *l = s->part->line;
-    if (p->fetching || p->chunk || p->ended || mr_pipeline_over(l) || l->stopping)
+    if (p->fetching || p->chunk || p->ended || mr_pipeline_over(l) || l->stopping || s->revoking)
         return;
     int64_t share = l->conf->bytes / 2 / (int64_t)s->count;
     size_t bytes = share > FETCH_BYTES       ? FETCH_BYTES
                    : share < FETCH_BYTES_MIN ? FETCH_BYTES_MIN
                                              : (size_t)share;
-    struct call *c = call_new(s, (uint32_t)(p - s->partitions));
+    struct mr_topic_call *c = mr_topic_call_new(s, (uint32_t)(p - s->partitions));
     c->after_feeders = !fed(s);
+    c->fetch = true;
     p->fetching = true;
     l->env.topics->ops->fetch(l->env.topics, l->env.world, s->name, p->id, p->next, bytes,
                               !l->env.once       ? FETCH_WAIT_MS
@@ -301,8 +258,10 @@ static void fetch(struct partition *p)
 
 static void ensure(void *arg);
 
-static int64_t stored_offset(const struct topic_source *s, const char *key)
+int64_t mr_topic_stored(const struct mr_topic_source *s, int32_t partition)
 {
+    char key[300];
+    (void)snprintf(key, sizeof key, "%.*s/%" PRId32, MR_SLICE_ARG(s->name), partition);
     for (uint32_t i = 0; i < s->stored_count; i++)
         if (mr_slice_eq(s->stored[i].key, mr_slice_of(key)) && s->stored[i].pos.len == 8) {
             uint64_t v = 0;
@@ -310,13 +269,64 @@ static int64_t stored_offset(const struct topic_source *s, const char *key)
                 v |= (uint64_t)(unsigned char)s->stored[i].pos.p[k] << (8 * k);
             return (int64_t)v;
         }
-    return s->start == START_LATEST ? -1 : -2;
+    return s->start == MR_TOPIC_LATEST ? -1 : -2;
+}
+
+bool mr_topic_parts(struct mr_topic_source *s, const struct mr_topic_offset *at, uint32_t count)
+{
+    s->partitions = mr_alloc(((size_t)count + 1) * sizeof *s->partitions);
+    if (!s->partitions) {
+        mr_topic_fail(s, MR_MEMORY, NULL);
+        return false;
+    }
+    s->count = count;
+    s->turn = 0;
+    s->ready = true;
+    for (uint32_t i = 0; i < count; i++) {
+        struct mr_topic_part *p = &s->partitions[i];
+        p->source = s;
+        p->id = at ? at[i].partition : (int32_t)i;
+        p->stop_at = p->end = -1;
+        p->committed = p->sent = at ? at[i].offset : -1;
+        p->next = p->committed >= 0 ? p->committed : mr_topic_stored(s, p->id);
+        if (at)
+            (void)snprintf(p->pos_key, sizeof p->pos_key, "%.*s/%" PRId32 "#%u", MR_SLICE_ARG(s->name), p->id,
+                           s->round);
+        else
+            (void)snprintf(p->pos_key, sizeof p->pos_key, "%.*s/%" PRId32, MR_SLICE_ARG(s->name), p->id);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        mr_topic_fetch(&s->partitions[i]);
+    return true;
+}
+
+void mr_topic_drop_parts(struct mr_topic_source *s)
+{
+    struct mr_world *w = s->part->line->env.world;
+    for (struct mr_topic_call **at = &s->calls, *c; (c = *at);) {
+        if (c->fetch) {
+            c->source = NULL; /* its answer is let go */
+            *at = c->next;
+        } else {
+            at = &c->next;
+        }
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct mr_topic_part *p = &s->partitions[i];
+        mr_timer_stop(w, &p->again);
+        shared_drop(p->chunk);
+        shared_drop(p->unpacked);
+    }
+    mr_free(s->partitions);
+    s->partitions = NULL;
+    s->count = 0;
+    s->ready = false;
 }
 
 static void ensured(void *arg, mr_code rc, const struct mr_topic_info *info, const char *why)
 {
-    struct call *c = arg;
-    struct topic_source *s = call_back(c);
+    struct mr_topic_call *c = arg;
+    struct mr_topic_source *s = mr_topic_call_back(c);
     if (!s)
         return;
     struct mr_world *w = s->part->line->env.world;
@@ -328,47 +338,46 @@ static void ensured(void *arg, mr_code rc, const struct mr_topic_info *info, con
         return;
     }
     if (rc != MR_OK) {
-        fail(s, rc, why);
+        mr_topic_fail(s, rc, why);
         return;
     }
-    s->partitions = mr_alloc((size_t)info->partitions * sizeof *s->partitions);
-    if (!s->partitions) {
-        fail(s, MR_MEMORY, NULL);
-        return;
-    }
-    s->count = (uint32_t)info->partitions;
-    s->ready = true;
-    for (uint32_t i = 0; i < s->count; i++) {
-        struct partition *p = &s->partitions[i];
-        p->source = s;
-        p->id = (int32_t)i;
-        p->stop_at = p->end = -1;
-        (void)snprintf(p->pos_key, sizeof p->pos_key, "%.*s/%" PRId32, MR_SLICE_ARG(s->name), p->id);
-        p->next = stored_offset(s, p->pos_key);
-        fetch(p);
-    }
+    if (s->group.len)
+        mr_topic_group_join(s);
+    else
+        (void)mr_topic_parts(s, NULL, (uint32_t)info->partitions);
 }
 
 static void ensure(void *arg)
 {
-    struct topic_source *s = arg;
+    struct mr_topic_source *s = arg;
     struct mr_pipeline *l = s->part->line;
     if (!mr_pipeline_over(l))
-        l->env.topics->ops->ensure(l->env.topics, l->env.world, s->name, 0, ensured, call_new(s, 0));
+        l->env.topics->ops->ensure(l->env.topics, l->env.world, s->name, 0, ensured, mr_topic_call_new(s, 0));
 }
 
 static void feeders_changed(struct mr_source *source)
 {
-    struct topic_source *s = source->part.self;
+    struct mr_topic_source *s = source->part.self;
     if (!s->ready || fed(s))
         return;
     for (uint32_t i = 0; i < s->count; i++)
-        fetch(&s->partitions[i]); /* one that is out is answered soon, and then asks again */
+        mr_topic_fetch(&s->partitions[i]); /* one that is out is answered soon, and then asks again */
 }
 
 static mr_code check(void *self, const struct mr_open *o, struct mr_err *err)
 {
-    struct topic_source *s = self;
+    struct mr_topic_source *s = self;
+    if (s->start == MR_TOPIC_COMMITTED && !s->group.len) {
+        if (err)
+            err->option = "start";
+        return mr_fail(err, MR_BADCONF,
+                       "'start: committed' is of a consumer group: add 'group', or write earliest or latest");
+    }
+    if (s->group.len > GROUP_BYTES_MAX) {
+        if (err)
+            err->option = "group";
+        return mr_fail(err, MR_BADCONF, "the name of a consumer group has at most %d bytes", GROUP_BYTES_MAX);
+    }
     if (mr_slice_eq(s->codec, MR_SLICE("json")))
         return MR_OK;
     struct mr_decoder *d = NULL;
@@ -382,7 +391,7 @@ static mr_code check(void *self, const struct mr_open *o, struct mr_err *err)
 
 static mr_code open_source(void *self, const struct mr_open *o, struct mr_err *err)
 {
-    struct topic_source *s = self;
+    struct mr_topic_source *s = self;
     s->svc = o->services;
     s->part = (struct mr_part *)o->host;
     s->json = mr_slice_eq(s->codec, MR_SLICE("json"));
@@ -401,27 +410,23 @@ static mr_code open_source(void *self, const struct mr_open *o, struct mr_err *e
         s->stored_count++;
     }
     ((struct mr_source *)s->part)->feeders_changed = feeders_changed;
+    ((struct mr_source *)s->part)->grouped = s->group.len > 0;
     ensure(s);
     return MR_OK;
 }
 
 static void close_source(void *self)
 {
-    struct topic_source *s = self;
+    struct mr_topic_source *s = self;
     if (!s->part)
         return;
     struct mr_world *w = s->part->line->env.world;
-    for (struct call *c = s->calls; c; c = c->next)
+    mr_topic_group_leave(s);
+    mr_topic_drop_parts(s);
+    for (struct mr_topic_call *c = s->calls; c; c = c->next)
         c->source = NULL;
     s->calls = NULL;
     mr_timer_stop(w, &s->again);
-    for (uint32_t i = 0; i < s->count; i++) {
-        struct partition *p = &s->partitions[i];
-        mr_timer_stop(w, &p->again);
-        shared_drop(p->chunk);
-        shared_drop(p->unpacked);
-    }
-    mr_free(s->partitions);
     mr_heap_arena_fini(&s->kept);
     if (s->decoder)
         s->svc->decoder_free(s->decoder);
@@ -461,7 +466,7 @@ static bool add_headers(struct mr_batch *b, uint32_t row, const struct mr_record
 }
 
 /* The next record of a partition. MR_OK, MR_END: the chunk is used up; else: it is damaged. */
-static mr_code next_record(struct partition *p, struct mr_record *r, struct mr_err *err)
+static mr_code next_record(struct mr_topic_part *p, struct mr_record *r, struct mr_err *err)
 {
     if (p->holding) {
         p->holding = false;
@@ -498,7 +503,7 @@ static mr_code next_record(struct partition *p, struct mr_record *r, struct mr_e
 }
 
 /* Puts one record into a row. false: no room in the batch for it beside the rows before. */
-static bool add_row(struct topic_source *s, struct mr_batch *b, uint32_t row, const struct mr_record *r,
+static bool add_row(struct mr_topic_source *s, struct mr_batch *b, uint32_t row, const struct mr_record *r,
                     int32_t *slot)
 {
     struct mr_err err;
@@ -540,13 +545,14 @@ static void rows_for(struct mr_batch *b, uint32_t rows, int32_t more)
     mr_batch_rows(b, want < b->cap ? want : b->cap);
 }
 
-static mr_code fill(struct topic_source *s, struct partition *p, struct mr_batch *b, struct mr_err *err)
+static mr_code fill(struct mr_topic_source *s, struct mr_topic_part *p, struct mr_batch *b,
+                    struct mr_err *err)
 {
     struct mr_record r;
     int32_t slot = -1;
     uint32_t rows = 0;
     size_t bytes = 0;
-    struct shared *pinned = NULL;
+    struct mr_topic_bytes *pinned = NULL;
     mr_code rc = MR_OK;
     if (p->broken.code != MR_OK) {
         *err = p->broken;
@@ -599,7 +605,7 @@ static mr_code fill(struct topic_source *s, struct partition *p, struct mr_batch
     return MR_OK;
 }
 
-static void set_position(struct topic_source *s, struct partition *p, struct mr_batch *b)
+static void set_position(struct mr_topic_source *s, struct mr_topic_part *p, struct mr_batch *b)
 {
     char pos[8];
     for (int i = 0; i < 8; i++)
@@ -610,7 +616,7 @@ static void set_position(struct topic_source *s, struct partition *p, struct mr_
     b->pos = mr_slice_copy(b->arena, (struct mr_slice){pos, sizeof pos});
 }
 
-static void tell_lag(struct topic_source *s)
+static void tell_lag(struct mr_topic_source *s)
 {
     int64_t lag = 0;
     for (uint32_t i = 0; i < s->count; i++)
@@ -626,18 +632,22 @@ static void tell_lag(struct topic_source *s)
 
 static mr_code read_source(void *self, struct mr_batch *b, struct mr_err *err)
 {
-    struct topic_source *s = self;
+    struct mr_topic_source *s = self;
     if (s->failed != MR_OK)
         return mr_fail(err, s->failed, "%s", s->why);
+    if (s->revoking)
+        return MR_AGAIN;
     for (uint32_t i = 0; i < s->count; i++) {
-        struct partition *p = &s->partitions[(s->turn + i) % s->count];
+        struct mr_topic_part *p = &s->partitions[(s->turn + i) % s->count];
         while (p->chunk) {
+            int64_t from = p->next;
             mr_code rc = fill(s, p, b, err);
             if (rc != MR_OK)
                 return rc;
             if (!p->chunk)
-                fetch(p);
-            if (b->rows) {
+                mr_topic_fetch(p);
+            /* A group's position passes what is no event, such as markers: its lag is seen by people. */
+            if (b->rows || (s->group.len && p->next != from)) {
                 s->turn = (s->turn + i + 1) % s->count;
                 set_position(s, p, b);
                 tell_lag(s);
@@ -656,25 +666,33 @@ const struct mr_component mr_topic_source_component = {
     .kind = MR_SOURCE,
     .name = "topic",
     .summary = "Read the records of a topic, all partitions.",
-    .doc = "Each record is one event: its value decoded by `codec`, `m.key`, `m.headers`, `m.topic`, "
-           "`m.partition` and\n"
-           "`m.offset` as they are, and the record's timestamp as event time. A record without a value is an "
-           "event\n"
-           "without fields. A value that does not decode goes the way of `on_error` with its bytes in "
-           "`message`.\n"
-           "\n"
-           "The position is kept by the pipeline, not by a consumer group. When the offset it stands at has "
-           "been\n"
-           "deleted by retention, reading goes on at the oldest record there is, and a warning says so.\n"
-           "\n"
-           "With `--once` it ends at the end of the topic, after the pipelines of the same run that write to "
-           "the\n"
-           "topic have ended.\n"
-           "\n"
-           "```yaml\n"
-           "from: { topic: { name: access, start: latest } }\n"
-           "```\n",
-    .self_size = sizeof(struct topic_source),
+    .doc =
+        "Each record is one event: its value decoded by `codec`, `m.key`, `m.headers`, `m.topic`, "
+        "`m.partition` and\n"
+        "`m.offset` as they are, and the record's timestamp as event time. A record without a value is an "
+        "event\n"
+        "without fields. A value that does not decode goes the way of `on_error` with its bytes in "
+        "`message`.\n"
+        "\n"
+        "Without `group` the pipeline keeps its position itself, with the state of its steps, and reads all\n"
+        "partitions. With `group` it is a member of that consumer group: positions are the group's\n"
+        "(`millrace group describe` shows them and the lag; they can be reset while the pipeline is down),\n"
+        "and pipelines and other clients in the same group share the partitions, by the assignor `range`.\n"
+        "A pipeline that had no group begins where it stood. When partitions go to another member, what is\n"
+        "on its way is committed first; windows stay, so a window over a shared topic has one result for\n"
+        "each member that had events of it.\n"
+        "\n"
+        "When the offset it stands at has been\n"
+        "deleted by retention, reading goes on at the oldest record there is, and a warning says so.\n"
+        "\n"
+        "With `--once` it ends at the end of the topic, after the pipelines of the same run that write to "
+        "the\n"
+        "topic have ended.\n"
+        "\n"
+        "```yaml\n"
+        "from: { topic: { name: access, start: latest } }\n"
+        "```\n",
+    .self_size = sizeof(struct mr_topic_source),
     .options = options,
     .check = check,
     .open = open_source,

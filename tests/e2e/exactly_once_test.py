@@ -2,8 +2,8 @@
 """exactly_once_test.py - kill -9 at random moments: in topics, nothing is missing and nothing is there twice.
 
 A writer appends numbered lines and renames the file away now and then. One pipeline takes them from the files to a
-topic, one filters that topic as a member of a group, one counts it by windows, all with `delivery: exactly_once`.
-millrace is killed and started again (MR_KILLS, MR_SEED repeats the moments), then runs to the end. Readers are kcat's,
+topic, one filters that topic, one counts it by windows, one spreads it over partitions that two others share as members
+of a group, all with `delivery: exactly_once`. millrace is killed and started again (MR_KILLS, MR_SEED repeats the moments), then runs to the end. Readers are kcat's,
 which see what is committed.
 """
 import json
@@ -12,7 +12,8 @@ import random
 import signal
 import time
 
-from mill import BUILD, done, equal, folder, have, ok, run, running, said, skip, topic_records
+from mill import (BUILD, done, equal, folder, free_port, have, listening, ok, run, running, said, skip,
+                  topic_records)
 from writer import Writer
 
 JOB = """
@@ -42,7 +43,45 @@ pipelines:
     to: { topic: per-second }
     delivery: exactly_once
     commit_every: 50ms
+  spread:
+    from: { topic: { name: lines, group: spread } }
+    to: { topic: { name: spread, key: "{{ n }}" } }
+    delivery: exactly_once
+    commit_every: 30ms
+  left:
+    from: { topic: { name: spread, group: halves } }
+    to: { topic: halves }
+    delivery: exactly_once
+    commit_every: 40ms
+  right:
+    from: { topic: { name: spread, group: halves } }
+    to: { topic: halves }
+    delivery: exactly_once
+    commit_every: 50ms
 """
+PARTITIONS = 4
+
+
+def make_topic(d, name, partitions):
+    port = free_port()
+    with running(d, 'serve', '--data', '.millrace', '--listen', '127.0.0.1:%d' % port):
+        if not listening(port):
+            raise RuntimeError('serve did not listen: ' + said(d))
+        code, out, err = run(d, 'topic', 'create', name, '--partitions', str(partitions), '--broker', '127.0.0.1:%d' % port)
+        if code:
+            raise RuntimeError('topic create: ' + err)
+
+
+def group_lag(d, group):
+    """Partition -> lag, as `millrace group describe` tells."""
+    port = free_port()
+    with running(d, 'serve', '--data', '.millrace', '--listen', '127.0.0.1:%d' % port):
+        if not listening(port):
+            raise RuntimeError('serve did not listen: ' + said(d))
+        code, out, err = run(d, 'group', 'describe', group, '--json', '--broker', '127.0.0.1:%d' % port)
+        if code:
+            raise RuntimeError('group describe: ' + err)
+    return {p['partition']: p['lag'] for p in json.loads(out)['partitions']}
 
 
 def numbers(d, topic):
@@ -55,6 +94,7 @@ def scenario(name, seed, rounds, how):
         os.mkdir(os.path.join(d, 'in'))
         with open(os.path.join(d, 'job.yaml'), 'w') as f:
             f.write(JOB)
+        make_topic(d, 'spread', PARTITIONS)
         w = Writer(os.path.join(d, 'in'), seed)
         w.start()
         for i in range(rounds):
@@ -73,6 +113,9 @@ def scenario(name, seed, rounds, how):
         equal('%s: every tenth line is in one output once' % name, numbers(d, 'tens'), list(range(0, w.n, 10)))
         equal('%s: the other even ones are in the other once' % name, numbers(d, 'rest'),
               [n for n in range(0, w.n, 2) if n % 10])
+        equal('%s: what two members of a group share is there once' % name, numbers(d, 'halves'), list(range(w.n)))
+        equal('%s: and the group stands at the end of each partition' % name, group_lag(d, 'halves'),
+              {p: 0 for p in range(PARTITIONS)})
         got = sorted((x['least'], x['most'], x['hits']) for x in
                      (json.loads(x['payload']) for x in topic_records(d, 'per-second')))
         want = [(n, min(n + 99, w.n - 1), min(100, w.n - n)) for n in range(0, w.n, 100)]
