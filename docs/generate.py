@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""generate.py - the reference in docs/reference/, written by the program from its own option tables.
+"""generate.py - the reference in docs/reference/, written by the program from its own tables of options and settings.
 
     docs/generate.py [PROGRAM]     writes the pages (build/millrace)
     docs/generate.py --check ...   writes nothing; names the pages that differ, exit code 1
@@ -65,6 +65,15 @@ def anchor(name):
     return re.sub(r'[^a-z0-9_-]', '', name.lower())
 
 
+def settings(program):
+    """The tables of the broker, as `serve --settings` prints them."""
+    done = subprocess.run([os.path.abspath(program), 'serve', '--settings'], capture_output=True, text=True)
+    if done.returncode or done.stderr or done.stdout.count('\n# ') + done.stdout.startswith('# ') != 2:
+        sys.exit('docs/generate.py: %s serve --settings failed: %s' % (program, done.stderr.strip()))
+    lead = "By Kafka's names; `durability` is ours. How to set them: [a node](../guide-broker.md#settings)."
+    return '\n'.join((NOTE, '# Settings\n', lead + '\n', lower(done.stdout.split('\n')))) + '\n'
+
+
 def pages(program):
     """Path from the root -> text."""
     all_of = entries(os.path.abspath(program))
@@ -81,6 +90,8 @@ def pages(program):
             index.append('| [`%s`](%s.md#%s) | %s |' % (name, page, anchor(name), summary(lines)))
         index.append('')
         out[os.path.join(FOLDER, page + '.md')] = '\n'.join(text) + '\n'
+    out[os.path.join(FOLDER, 'settings.md')] = settings(program)
+    index += ['## [Settings](settings.md)\n', 'Of a node and of a topic, as `millrace serve --settings` lists them.\n']
     out[os.path.join(FOLDER, 'README.md')] = '\n'.join(index)
     return out
 

@@ -64,6 +64,7 @@ struct mr_setting_row {
     char standard[MR_TOPIC_SETTING_MAX]; /* what holds when it is not given, on this node */
     int8_t type;                         /* enum mr_setting_type */
     bool sensitive;                      /* the value is a secret: none of a topic's is */
+    char allowed[MR_TOPIC_SETTING_MAX];  /* in words, for people */
 };
 enum mr_setting_type { /* by Kafka's numbers */
                        MR_SETTING_BOOL = 1,
@@ -118,6 +119,8 @@ size_t mr_broker_topic_count(const struct mr_broker *b);
 const struct mr_topic *mr_broker_topic_at(const struct mr_broker *b, size_t i); /* sorted by name */
 /* Settings of a topic, one row a call; false at the end. */
 bool mr_topic_setting(const struct mr_topic *t, size_t i, struct mr_setting_row *out);
+/* The same without a topic, as the program has it. */
+bool mr_topic_setting_standard(size_t i, struct mr_setting_row *out);
 
 /* The open partition, opened now when need be. NULL: *why says (UNKNOWN_TOPIC, STORAGE). */
 struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_topic *t, int32_t partition,

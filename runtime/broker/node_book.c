@@ -276,6 +276,7 @@ bool mr_node_book_row(const struct mr_node_book *k, size_t i, struct mr_node_row
         out->type = topic.type;
     }
     (void)mr_node_setting_print(i, &k->now, out->value);
+    mr_node_setting_allowed(i, out->allowed);
     out->by[MR_NODE_STANDARD].given = true;
     out->by[MR_NODE_STANDARD].unset =
         !mr_node_setting_print(i, &k->standard, out->by[MR_NODE_STANDARD].value);
@@ -296,4 +297,16 @@ bool mr_node_book_topic_row(const struct mr_node_book *k, const char *topic_sett
             return mr_node_book_row(k, i, out);
     }
     return false;
+}
+
+bool mr_node_setting_standard(size_t i, struct mr_node_row *out)
+{
+    struct mr_node_book *k = mr_alloc(sizeof *k);
+    if (!k)
+        return false;
+    mr_node_settings_init(&k->standard);
+    k->now = k->standard;
+    bool more = mr_node_book_row(k, i, out);
+    mr_free(k);
+    return more;
 }

@@ -23,7 +23,8 @@ struct mr_node_row {
     int8_t type;    /* enum mr_setting_type */
     bool read_only; /* only at start */
     enum mr_node_source source;
-    char value[MR_TOPIC_SETTING_MAX]; /* what holds */
+    char value[MR_TOPIC_SETTING_MAX];   /* what holds */
+    char allowed[MR_TOPIC_SETTING_MAX]; /* in words, for people */
     struct {
         bool given, unset; /* unset: there is none, as of log.retention.minutes */
         char value[MR_TOPIC_SETTING_MAX];
@@ -46,6 +47,8 @@ enum mr_refusal mr_node_book_alter(struct mr_node_book *k, bool own, const struc
                                    size_t count, bool check_only, struct mr_err *err);
 /* Row i; false at the end. */
 bool mr_node_book_row(const struct mr_node_book *k, size_t i, struct mr_node_row *out);
+/* The same without a node, as the program has it. */
+bool mr_node_setting_standard(size_t i, struct mr_node_row *out);
 /* The row of which topics inherit that setting; NULL p: what the program says stands. */
 bool mr_node_book_topic_row(const struct mr_node_book *k, const char *topic_setting, struct mr_node_row *out);
 

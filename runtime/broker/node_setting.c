@@ -243,6 +243,22 @@ bool mr_node_setting_print(size_t i, const struct mr_node_settings *s, char out[
     return true;
 }
 
+void mr_node_setting_allowed(size_t i, char out[MR_TOPIC_SETTING_MAX])
+{
+    const struct mr_node_setting *row = mr_node_setting_at(i);
+    struct mr_setting_row topic;
+    struct mr_node_settings s = {0};
+    if (row->topic) {
+        mr_setting_defaults(&s.topic);
+        mr_assert(mr_setting_row_of(row->topic, &s.topic, &topic));
+        memcpy(out, topic.allowed, sizeof topic.allowed);
+    } else if (row->number) {
+        mr_setting_range(row->min, row->max, out);
+    } else {
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "true, false");
+    }
+}
+
 enum mr_refusal mr_node_setting_agree(const struct mr_node_settings *s, struct mr_err *err)
 {
     enum mr_refusal r = mr_setting_agree(&s->topic, err);
@@ -282,4 +298,10 @@ enum mr_refusal mr_node_layer_set(struct mr_node_layer *l, struct mr_slice name,
     if (!r && !(r = mr_node_setting_put(&l->says, i, value, err)))
         l->given[i] = true;
     return r;
+}
+
+bool mr_node_setting_known(struct mr_slice name)
+{
+    size_t i;
+    return mr_node_setting_find(name, &i, NULL) == MR_REFUSE_NONE;
 }

@@ -62,5 +62,6 @@ void mr_node_settings_init(struct mr_node_settings *s);
  * alone: whether all agree is asked when a node opens. */
 enum mr_refusal mr_node_layer_set(struct mr_node_layer *l, struct mr_slice name, struct mr_slice value,
                                   struct mr_err *err);
+bool mr_node_setting_known(struct mr_slice name);
 
 #endif

@@ -25,6 +25,7 @@ enum mr_refusal mr_node_setting_put(struct mr_node_settings *s, size_t i, struct
 void mr_node_setting_copy(size_t i, const struct mr_node_settings *from, struct mr_node_settings *to);
 /* false: it is unset, out is empty. */
 bool mr_node_setting_print(size_t i, const struct mr_node_settings *s, char out[MR_TOPIC_SETTING_MAX]);
+void mr_node_setting_allowed(size_t i, char out[MR_TOPIC_SETTING_MAX]); /* in words, for people */
 /* What no setting alone can be blamed for. */
 enum mr_refusal mr_node_setting_agree(const struct mr_node_settings *s, struct mr_err *err);
 

@@ -356,6 +356,46 @@ static void print(const struct row *row, const struct mr_partition_config *c, ch
     (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s", text);
 }
 
+void mr_setting_range(int64_t min, int64_t max, char out[MR_TOPIC_SETTING_MAX])
+{
+    if (max >= INT32_MAX)
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%lld or more", (long long)min);
+    else
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%lld to %lld", (long long)min, (long long)max);
+}
+
+/* As a person would say it. */
+static void print_allowed(const struct row *row, char out[MR_TOPIC_SETTING_MAX])
+{
+    switch (row->kind) {
+    case POLICY:
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "list of delete, compact");
+        break;
+    case CHOICE:
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s, %s", row->no, row->yes);
+        break;
+    case ONLY:
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s", row->no);
+        break;
+    case CODEC:
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "producer, uncompressed, gzip, snappy, lz4, zstd");
+        break;
+    case RATIO:
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "0 to 1");
+        break;
+    case NUMBER:
+        mr_setting_range(row->min, row->max, out);
+        break;
+    }
+}
+
+bool mr_topic_setting_standard(size_t i, struct mr_setting_row *out)
+{
+    struct mr_node_settings s;
+    mr_node_settings_init(&s);
+    return mr_setting_row(i, &s.topic, 0, &s.topic, out);
+}
+
 bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint64_t given,
                     const struct mr_partition_config *defaults, struct mr_setting_row *out)
 {
@@ -365,6 +405,7 @@ bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint64_t give
     *out = (struct mr_setting_row){
         .name = row->name, .given = (given >> i) & 1u, .help = row->help, .type = row->type};
     print(row, c, out->value);
+    print_allowed(row, out->allowed);
     if (defaults)
         print(row, defaults, out->standard);
     return true;

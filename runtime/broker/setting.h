@@ -31,6 +31,8 @@ void mr_setting_inherit(const struct mr_partition_config *defaults, uint64_t giv
                         struct mr_partition_config *c);
 /* The row of that name as it holds in c; false: there is none. */
 bool mr_setting_row_of(const char *name, const struct mr_partition_config *c, struct mr_setting_row *out);
+/* "0 to 5", "1 or more", "any number": for people. */
+void mr_setting_range(int64_t min, int64_t max, char out[MR_TOPIC_SETTING_MAX]);
 /* Row i of the table as it holds in c; false at the end. defaults NULL: `standard` stays empty. */
 bool mr_setting_row(size_t i, const struct mr_partition_config *c, uint64_t given,
                     const struct mr_partition_config *defaults, struct mr_setting_row *out);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-enum { PAGE_MAX = 2000 /* partitions in one answer */, RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
 enum { RESOURCE_LOGGER = 8, RESOURCE_METRICS = 16, RESOURCE_GROUP = 32 };
 
 static int32_t self[] = {MR_NODE_ID};
@@ -111,7 +111,8 @@ void mr_kafka_describe_topic_partitions(struct mr_request *r)
     for (size_t i = 0; i < count; i++)
         names[n++] = all ? mr_slice_of(mr_broker_topic_at(b, i)->name) : in.topics[i].name;
     qsort(names, count, sizeof *names, by_name); /* a cursor needs an order */
-    p.left = in.response_partition_limit < PAGE_MAX ? in.response_partition_limit : PAGE_MAX;
+    int64_t most = mr_broker_node_settings(b)->max_request_partition_size_limit;
+    p.left = in.response_partition_limit < most ? in.response_partition_limit : (int32_t)most;
     bool wrong = p.left <= 0 || (in.cursor && in.cursor->partition_index < 0);
     for (size_t i = 0; i < count; i++) {
         int order = in.cursor ? compare_slices(names[i], in.cursor->topic_name) : 1;

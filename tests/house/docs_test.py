@@ -55,6 +55,14 @@ def lint():
         pieces = list(blocks(name))
         bad = []
         for line, text in pieces:
+            if re.match(r'(#.*\n)*(data|listeners|settings):', text):  # a node's file
+                with folder() as d:
+                    with open(os.path.join(d, 'node.yaml'), 'w', encoding='utf-8') as f:
+                        f.write(text)
+                    code, out, err = run(d, 'serve', '-c', 'node.yaml', '--check')
+                if code or err:
+                    bad.append('%s:%d: %s' % (name, line, err or out))
+                continue
             file = whole(text)
             if file is None:
                 bad.append('%s:%d: neither a file nor a part of a pipeline (from, steps, to)' % (name, line))
