@@ -33,33 +33,10 @@ void mr_broker_config_init(struct mr_broker_config *c)
     c->log.file_delete_delay_ms = 60000;
 }
 
-/* Retention also concerns partitions that nobody has used since the start: a few of them a tick. */
 static void tick(void *arg)
 {
     struct mr_broker *b = arg;
-    int opened = 0;
-    char path[MR_BROKER_PATH_BYTES];
-    struct mr_stat st;
-    struct mr_err err;
-    for (size_t k = 0; k < b->count; k++) {
-        struct topic *t = b->topics[k];
-        for (int32_t i = 0; i < t->pub.partitions; i++) {
-            if (!t->open[i] && opened < OPENED_A_TICK) {
-                mr_partition_path(b, mr_slice_of(t->pub.name), i, path);
-                if (mr_stat_path(b->world, path, &st, NULL) == MR_OK) {
-                    opened++;
-                    (void)mr_place_open(b, t, i, NULL);
-                }
-            }
-            if (!t->open[i])
-                continue;
-            mr_partition_tick(t->open[i], &err);
-            if (err.code) {
-                mr_wrap(&err, "partition %s-%d", t->pub.name, i);
-                mr_broker_tell(b, MR_ERROR, err.text);
-            }
-        }
-    }
+    mr_places_tick(b);
     if (!b->compacting) { /* who has something to compact is asked anew */
         b->next_compact = 0;
         b->slice.fire = mr_place_compact;
@@ -135,8 +112,10 @@ static void follow_book(void *arg)
         struct topic *t = b->topics[k];
         mr_setting_inherit(&b->defaults, t->given, &t->pub.config);
         for (int32_t i = 0; i < t->pub.partitions; i++)
-            if (t->open[i])
-                mr_partition_configure(t->open[i], &t->pub.config);
+            if (t->place[i].p)
+                mr_partition_configure(t->place[i].p, &t->pub.config);
+            else
+                t->place[i].due = 0;
     }
 }
 
@@ -175,6 +154,7 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     b->tick.arg = b;
     if (config->tick_ms > 0)
         mr_timer_set(w, &b->tick, mr_now(w) + mr_broker_node_settings(b)->log_retention_check_interval_ms);
+    mr_places_begin(b);
     *out = b;
     return MR_OK;
 }
@@ -198,7 +178,7 @@ static void flush_each(struct mr_broker *b)
 {
     for (size_t k = 0; k < b->count; k++)
         for (int32_t i = 0; i < b->topics[k]->pub.partitions; i++) {
-            struct mr_partition *p = b->topics[k]->open[i];
+            struct mr_partition *p = b->topics[k]->place[i].p;
             if (p && mr_partition_flush(p, one_flushed, b))
                 b->flushing++;
         }
@@ -228,7 +208,7 @@ static uint32_t unflushed(const struct mr_broker *b)
     uint32_t count = 0;
     for (size_t k = 0; k < b->count; k++)
         for (int32_t i = 0; i < b->topics[k]->pub.partitions; i++) {
-            const struct mr_partition *p = b->topics[k]->open[i];
+            const struct mr_partition *p = b->topics[k]->place[i].p;
             count += p && !mr_partition_flushed(p);
         }
     return count;
@@ -257,11 +237,13 @@ void mr_broker_close(struct mr_broker *b)
         b->disk_flush->broker = NULL;
     mr_timer_stop(b->world, &b->tick);
     mr_timer_stop(b->world, &b->slice);
+    mr_places_end(b);
     for (size_t k = 0; k < b->count; k++) {
         struct topic *t = b->topics[k];
         for (int32_t i = 0; i < t->pub.partitions; i++) {
-            struct mr_partition *p = t->open[i];
-            t->open[i] = NULL;
+            struct mr_partition *p = t->place[i].p;
+            t->place[i].p = NULL;
+            b->open_count -= p != NULL;
             mr_partition_close(p);
         }
         mr_topic_free(t);

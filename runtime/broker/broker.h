@@ -28,8 +28,12 @@ struct mr_broker_config {
     int32_t partitions_max;     /* of the whole node */
     bool durable;               /* what topics promise that say nothing: fsync */
     struct mr_log_config log;   /* defaults of topics */
-    mr_ms tick_ms;              /* retention and such; 0: never. log.retention.check.interval.ms, if given */
-    struct mr_node_layer node;  /* settings by Kafka's names that were given at start; they go before these */
+    uint32_t
+        files_max; /* files open at a time: beyond it partitions that are not used lie at rest; 0: no limit */
+    uint32_t partitions_open_max; /* beyond it those that are not used are closed; 0: no limit */
+    bool recover_ahead;           /* what a crash left is recovered in the background from the start on */
+    mr_ms tick_ms;             /* retention and such; 0: never. log.retention.check.interval.ms, if given */
+    struct mr_node_layer node; /* settings by Kafka's names that were given at start; they go before these */
     /* Things a person should know, one line each. May be NULL. */
     void (*tell)(void *arg, enum mr_level level, const char *text);
     void *tell_arg;
@@ -125,6 +129,25 @@ bool mr_topic_setting_standard(size_t i, struct mr_setting_row *out);
 /* The open partition, opened now when need be. NULL: *why says (UNKNOWN_TOPIC, STORAGE). */
 struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_topic *t, int32_t partition,
                                          enum mr_refusal *why, struct mr_err *err);
+
+/* Opening a partition that a crash left waits for the disk: a worker does it. true: mr_broker_partition need
+ * not wait (or knows at once why not). false: w->done follows, as an event; w [borrow] until then, or
+ * mr_broker_await_not; it may be NULL. Until then mr_broker_partition refuses with NOT_LEADER. t may be NULL. */
+struct mr_opening;
+struct mr_open_wait {
+    void (*done)(struct mr_open_wait *w);
+    void *arg;
+    struct mr_open_wait *next, **link;
+    struct mr_opening *at;
+};
+bool mr_broker_await(struct mr_broker *b, const struct mr_topic *t, int32_t partition,
+                     struct mr_open_wait *w);
+/* mr_broker_partition for who can come again: begins to open it in a worker rather than wait for it. */
+struct mr_partition *mr_broker_partition_ready(struct mr_broker *b, const struct mr_topic *t,
+                                               int32_t partition, enum mr_refusal *why, struct mr_err *err);
+void mr_broker_await_not(struct mr_open_wait *w); /* zeroed, or done, is fine */
+/* files_max is passed: who reads from many partitions at a time reads from no more of them now. */
+bool mr_broker_crowded(const struct mr_broker *b);
 
 /* The same, but never opened for that: NULL when it is not open. */
 struct mr_partition *mr_broker_partition_open(const struct mr_broker *b, const struct mr_topic *t,

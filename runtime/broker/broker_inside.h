@@ -17,12 +17,22 @@ enum {
     MR_BROKER_TOPICS_MAX = 100000,
 };
 
+struct mr_opening;
+
+struct place {                  /* of a partition in its topic */
+    struct mr_partition *p;     /* NULL: not open */
+    struct mr_opening *opening; /* a worker is at it */
+    uint64_t used;              /* b->uses when it was last asked for */
+    int64_t due;                /* while closed: wall clock, ms, before which retention has nothing to do */
+};
+
 struct topic {
     struct mr_topic pub;                        /* first */
     uint64_t given;                             /* settings, by row */
     const struct mr_partition_config *defaults; /* of the broker */
     bool deleted;
-    struct mr_partition **open; /* [partitions], NULL: not opened */
+    struct place *place; /* [partitions] */
+    uint32_t openings;
 };
 
 struct mr_broker {
@@ -43,7 +53,17 @@ struct mr_broker {
     void (*flushed)(void *arg);
     void *flushed_arg;
     struct mr_broker_ticket *disk_flush; /* on its way */
-    bool closing;                        /* who is woken by a closing partition must not open it again */
+    uint64_t uses, ticked_uses;          /* of partitions, ever; as of the last tick */
+    uint32_t open_count;                 /* partitions */
+    struct mr_timer relief;              /* too much is open */
+    bool relieving;
+    mr_ms relieve_after;
+    struct mr_opening *openings; /* on their way, in order of asking */
+    uint32_t opening_count, opening_running;
+    struct mr_timer ahead;
+    bool ahead_on;
+    int64_t next_ahead, next_retain; /* counted over all topics */
+    bool closing;                    /* who is woken by a closing partition must not open it again */
     char dir[MR_BROKER_PATH_BYTES / 2];
 };
 
@@ -73,5 +93,8 @@ mr_code mr_topic_finish_delete(struct mr_broker *b, struct topic *t, struct mr_e
 /* --- place.c */
 struct mr_partition *mr_place_open(struct mr_broker *b, struct topic *t, int32_t i, struct mr_err *err);
 void mr_place_compact(void *broker); /* a slice of it */
+void mr_places_tick(struct mr_broker *b);
+void mr_places_begin(struct mr_broker *b);
+void mr_places_end(struct mr_broker *b); /* b->closing is set: who waits is told */
 
 #endif

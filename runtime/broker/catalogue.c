@@ -73,7 +73,7 @@ void mr_topic_free(struct topic *t)
     if (!t)
         return;
     mr_free((void *)(uintptr_t)t->pub.name);
-    mr_free(t->open);
+    mr_free(t->place);
     mr_free(t);
 }
 
@@ -88,8 +88,8 @@ struct topic *mr_topic_new(const struct mr_broker *b, struct mr_slice name, int3
         mr_slice_eq(name, MR_SLICE(MR_OFFSETS_TOPIC)) || mr_slice_eq(name, MR_SLICE(MR_TXNS_TOPIC));
     t->pub.config = b->defaults;
     t->defaults = &b->defaults;
-    t->open = mr_alloc((size_t)partitions * sizeof(struct mr_partition *));
-    if (!t->pub.name || !t->open) {
+    t->place = mr_alloc((size_t)partitions * sizeof *t->place);
+    if (!t->pub.name || !t->place) {
         mr_topic_free(t);
         return NULL;
     }

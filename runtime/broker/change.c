@@ -32,9 +32,10 @@ mr_code mr_topic_finish_delete(struct mr_broker *b, struct topic *t, struct mr_e
     char path[MR_BROKER_PATH_BYTES];
     mr_code rc = MR_OK, one;
     for (int32_t i = 0; i < t->pub.partitions; i++) {
-        if (t->open[i]) {
-            one = mr_partition_remove(t->open[i], err);
-            t->open[i] = NULL;
+        if (t->place[i].p) {
+            one = mr_partition_remove(t->place[i].p, err);
+            t->place[i].p = NULL;
+            b->open_count--;
             rc = rc ? rc : one;
         }
         mr_partition_path(b, mr_slice_of(t->pub.name), i, path);
@@ -211,8 +212,10 @@ static enum mr_refusal reconfigure(struct mr_broker *b, struct topic *t,
         return MR_REFUSE_STORAGE;
     }
     for (int32_t i = 0; i < t->pub.partitions; i++)
-        if (t->open[i])
-            mr_partition_configure(t->open[i], &t->pub.config);
+        if (t->place[i].p)
+            mr_partition_configure(t->place[i].p, &t->pub.config);
+        else
+            t->place[i].due = 0;
     return MR_REFUSE_NONE;
 }
 
@@ -265,21 +268,21 @@ enum mr_refusal mr_broker_grow(struct mr_broker *b, struct mr_slice name, int32_
     }
     if (check_only)
         return MR_REFUSE_NONE;
-    struct mr_partition **open = mr_alloc((size_t)partitions * sizeof(struct mr_partition *));
-    if (!open) {
+    struct place *place = mr_alloc((size_t)partitions * sizeof *place);
+    if (!place) {
         (void)mr_fail(err, MR_MEMORY, "no memory for %d partitions", partitions);
         return MR_REFUSE_STORAGE;
     }
     t->pub.partitions = partitions;
     if (mr_topic_write(b, t, err)) {
         t->pub.partitions = was;
-        mr_free(open);
+        mr_free(place);
         mr_wrap(err, "cannot change topic '%s'", t->pub.name);
         return MR_REFUSE_STORAGE;
     }
-    memcpy(open, t->open, (size_t)was * sizeof(struct mr_partition *));
-    mr_free(t->open);
-    t->open = open;
+    memcpy(place, t->place, (size_t)was * sizeof *place);
+    mr_free(t->place);
+    t->place = place;
     b->partitions += partitions - was;
     return MR_REFUSE_NONE;
 }

@@ -585,7 +585,8 @@ static struct mr_log_config log_config(const struct mr_partition_config *config)
     return log;
 }
 
-mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
+/* After it the tables are right for what is served, or the partition is not served. */
+mr_code mr_partition_load(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
                           struct mr_partition **out, struct mr_err *err)
 {
     struct mr_partition *p = mr_alloc(sizeof *p);
@@ -622,6 +623,12 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
             mr_err_clear(&story); /* what was tried on the way is no story */
         mr_partition_snapshot_load(p);
         mr_code damage = mr_partition_rebuild(p, &scan);
+        if (damage && damage != MR_CORRUPT) { /* half of what it must know is no ground to serve it on */
+            if (err)
+                *err = scan;
+            mr_partition_discard(p);
+            return damage;
+        }
         if (damage && rc == MR_OK)
             story = scan;
         p->high = config->durable ? mr_log_synced(p->log).v : mr_log_end(p->log).v;
@@ -630,8 +637,6 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
         mr_txn_log_trim(&p->txns, mr_log_start(p->log).v);
         raise_stable(p);
         partition_check(p);
-        if (config->durable && p->high < mr_log_end(p->log).v)
-            want_sync(p);
         if (err)
             *err = story;
         *out = p;
@@ -644,6 +649,37 @@ mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_p
     mr_free(p->dir);
     mr_free(p);
     return rc;
+}
+
+void mr_partition_begin(struct mr_partition *p)
+{
+    if (p->config.durable && p->high < mr_log_end(p->log).v)
+        want_sync(p);
+}
+
+mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
+                          struct mr_partition **out, struct mr_err *err)
+{
+    mr_code rc = mr_partition_load(w, dir, config, out, err);
+    if (!rc)
+        mr_partition_begin(*out);
+    return rc;
+}
+
+bool mr_partition_idle(const struct mr_partition *p)
+{
+    return !p->waiting && !p->parked && !p->syncing && !p->flush_armed && !p->compacting && !p->broken &&
+           p->stable == p->high && mr_log_settled(p->log);
+}
+
+bool mr_partition_rest(struct mr_partition *p)
+{
+    return !p->syncing && !p->compacting && mr_log_rest(p->log);
+}
+
+int64_t mr_partition_retain_due(const struct mr_partition *p)
+{
+    return mr_log_retain_due(p->log);
 }
 
 bool mr_partition_flushed(const struct mr_partition *p)
@@ -683,6 +719,17 @@ void mr_partition_close(struct mr_partition *p)
     if (!broken)
         (void)mr_partition_snapshot_save(p, NULL); /* without it the next start scans: slower, not wrong */
     mr_log_close(p->log);
+    tables_fini(p);
+    mr_free(p->dir);
+    mr_free(p);
+}
+
+void mr_partition_discard(struct mr_partition *p)
+{
+    if (!p)
+        return;
+    leave(p);
+    mr_log_abandon(p->log);
     tables_fini(p);
     mr_free(p->dir);
     mr_free(p);

@@ -79,12 +79,26 @@ struct mr_partition;
  * all the same: `err` then holds the story and the code is MR_OK with err->code MR_CORRUPT. */
 mr_code mr_partition_open(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
                           struct mr_partition **out, struct mr_err *err);
+/* The same in two steps: `load` may run in a worker, and `begin` follows on the partition's own thread before
+ * anything else is asked of it. */
+mr_code mr_partition_load(struct mr_world *w, const char *dir, const struct mr_partition_config *config,
+                          struct mr_partition **out, struct mr_err *err);
+void mr_partition_begin(struct mr_partition *p);
+/* Nobody waits for it, all is on the disk and decided: closing it is quick, and opening it again is too. */
+bool mr_partition_idle(const struct mr_partition *p);
+/* Closes its files; they come back by themselves. Whoever is parked stays. false: it is being written. */
+bool mr_partition_rest(struct mr_partition *p);
+/* Wall clock, ms, before which mr_partition_tick has nothing to do if nobody writes; 0: not known. */
+int64_t mr_partition_retain_due(const struct mr_partition *p);
 /* done once all that is appended is on the disk, also of topics that wait for none. false: it is already, or
  * never will be (a sync failed); done is not called. */
 bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg);
 bool mr_partition_flushed(const struct mr_partition *p); /* there is nothing to flush, or never will be */
 /* Answers whoever waits with MR_CANCELLED, wakes the parked, closes the log: clean when it was flushed. */
 void mr_partition_close(struct mr_partition *p);
+/* The same, and nothing is written: as a crash would leave it. For what is about to be deleted, or was never
+ * begun. NULL is fine. */
+void mr_partition_discard(struct mr_partition *p);
 /* The same, and deletes everything. */
 mr_code mr_partition_remove(struct mr_partition *p, struct mr_err *err);
 void mr_partition_configure(struct mr_partition *p, const struct mr_partition_config *config);

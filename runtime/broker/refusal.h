@@ -9,6 +9,7 @@
     X(MR_REFUSE_OFFSET_OUT_OF_RANGE, 1, "offset outside of what the partition holds")                        \
     X(MR_REFUSE_CORRUPT, 2, "record batch damaged")                                                          \
     X(MR_REFUSE_UNKNOWN_TOPIC, 3, "no such topic or partition")                                              \
+    X(MR_REFUSE_NOT_LEADER, 6, "partition is not ready yet; try again")                                      \
     X(MR_REFUSE_TIMED_OUT, 7, "request timed out")                                                           \
     X(MR_REFUSE_TOO_LARGE, 10, "batch larger than max.message.bytes")                                        \
     X(MR_REFUSE_METADATA_TOO_LARGE, 12, "metadata of an offset is too large")                                \

@@ -281,6 +281,8 @@ static void step(void *arg)
         next(r);
         return;
     }
+    if (!mr_broker_await(r->broker, topic_of(r), r->at, &r->opening))
+        return;
     struct mr_partition *p = mr_replay_partition(r, r->at, &why, &err);
     if (p && !r->begun) {
         r->begun = true;
@@ -319,12 +321,19 @@ static void woken(struct mr_parked *who)
     ring_at(r, mr_now(r->world));
 }
 
+static void opened(struct mr_open_wait *w)
+{
+    struct mr_replay *r = w->arg;
+    ring_at(r, mr_now(r->world));
+}
+
 mr_code mr_replay_begin(struct mr_replay *r, struct mr_world *w, struct mr_broker *b,
                         const struct mr_replay_config *config, struct mr_err *err)
 {
     *r = (struct mr_replay){.world = w, .broker = b, .config = *config, .at = -1};
     r->timer = (struct mr_timer){.fire = step, .arg = r};
     r->parked = (struct mr_parked){.wake = woken, .arg = r};
+    r->opening = (struct mr_open_wait){.done = opened, .arg = r};
     r->lead_ms = wall_ms(r) - mr_now(w);
     const struct mr_topic *t = topic_of(r);
     if (!t)
@@ -342,6 +351,7 @@ void mr_replay_end(struct mr_replay *r)
     if (!r->world)
         return; /* never begun */
     mr_timer_stop(r->world, &r->timer);
+    mr_broker_await_not(&r->opening);
     mr_partition_unpark(&r->parked);
     mr_buf_fini(&r->bytes);
     mr_buf_fini(&r->inflated);

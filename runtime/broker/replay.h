@@ -60,6 +60,7 @@ struct mr_replay {
     bool begun, parked_long;
     struct mr_timer timer;
     struct mr_parked parked;
+    struct mr_open_wait opening; /* of the partition that is read next */
     struct mr_buf bytes, inflated;
     int64_t lead_ms;  /* of this clock before the monotonic one */
     int64_t stamp_ms; /* newest time that was seen in a record; 0: none */

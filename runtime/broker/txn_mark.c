@@ -90,8 +90,8 @@ static void mark(struct mr_txn *x, uint32_t at)
     m->at = at;
     m->produce.done = mark_done;
     part->mark = m;
-    struct mr_partition *p = mr_broker_partition(b, mr_broker_topic(b, mr_slice_of(part->topic)),
-                                                 part->partition, &m->produce.refusal, &err);
+    struct mr_partition *p = mr_broker_partition_ready(b, mr_broker_topic(b, mr_slice_of(part->topic)),
+                                                       part->partition, &m->produce.refusal, &err);
     if (p && !mr_partition_mark(p, &marker, x->producer, x->epoch, &m->produce))
         return;
     if (!p)

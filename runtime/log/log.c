@@ -390,6 +390,21 @@ mr_code mr_log_retain(struct mr_log *log, mr_ns now, struct mr_err *err)
     return rc;
 }
 
+int64_t mr_log_retain_due(const struct mr_log *log)
+{
+    const struct segment *s = log->seg;
+    if (log->config.compact || log->dropped_count)
+        return 0; /* that is not for retention alone to say */
+    if (log->count == 0 || !log->config.retain || log->config.retention_ms < 0)
+        return INT64_MAX;
+    bool active = log->count == 1;
+    if (!s->max_known && !active)
+        return 0;
+    int64_t newest = active && log->indexer ? log->indexer->max_ts : s->max_ts;
+    newest = newest >= 0 ? newest : s->created / 1000000;
+    return newest < INT64_MAX - log->config.retention_ms ? newest + log->config.retention_ms : INT64_MAX;
+}
+
 mr_code mr_log_trim(struct mr_log *log, mr_offset start, struct mr_err *err)
 {
     struct mr_err own;
@@ -433,6 +448,14 @@ static void on_entry(void *arg, const char *name)
                      strlen(name) + 1); /* without memory the directory is not empty, which rmdir says */
 }
 
+void mr_log_abandon(struct mr_log *log)
+{
+    compact_close(log);
+    log_break(log, MR_CANCELLED);
+    sync_close(log);
+    forget_log(log);
+}
+
 mr_code mr_log_remove(struct mr_log *log, struct mr_err *err)
 {
     struct mr_err own;
@@ -442,10 +465,7 @@ mr_code mr_log_remove(struct mr_log *log, struct mr_err *err)
     if (!err)
         err = &own;
     (void)snprintf(dir, sizeof dir, "%s", log->dir);
-    compact_close(log);
-    log_break(log, MR_CANCELLED); /* no marker for what goes */
-    sync_close(log);
-    forget_log(log);
+    mr_log_abandon(log);
     mr_code rc = mr_dir_list(w, dir, on_entry, &names, err);
     for (size_t at = 0; at < names.len && !rc; at += strlen(names.p + at) + 1) {
         (void)snprintf(path, sizeof path, "%s/%.*s", dir, MR_LOG_NAME, names.p + at);

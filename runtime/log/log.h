@@ -59,6 +59,8 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
                     struct mr_log **out, struct mr_err *err);
 /* Writes the clean marker when everything is synced. Waiting mr_log_sync calls get MR_CANCELLED. */
 void mr_log_close(struct mr_log *log);
+/* Lets go of it without a word on the disk: as a crash would leave it. Waiting calls get MR_CANCELLED. */
+void mr_log_abandon(struct mr_log *log);
 /* Everything is on the disk, and nothing is on its way there: closing waits for nothing. */
 bool mr_log_settled(const struct mr_log *log);
 /* Closes all of its files and gives back what only writing needs: both come back with the next call that
@@ -104,6 +106,9 @@ mr_code mr_log_find_max_time(struct mr_log *log, mr_offset *offset, int64_t *tim
 
 mr_code mr_log_retain(struct mr_log *log, mr_ns now,
                       struct mr_err *err); /* drops old segments; roll by time */
+/* Wall clock, ms, before which mr_log_retain has nothing to do, if nothing is appended; 0: not known, and
+ * INT64_MAX: never. Settings that change, change it. */
+int64_t mr_log_retain_due(const struct mr_log *log);
 /* One slice of compaction: begins one when it is due, goes on with the one that runs.
  *   below   nothing at or above it is looked at: records that readers do not see yet
  *   budget  bytes to read, about; the slice ends with the batch that passes it

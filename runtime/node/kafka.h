@@ -52,6 +52,8 @@ struct mr_request {
     bool hurry;                            /* a closing node need not wait: give up at once */
     void *state;                           /* [arena] the handler's */
     void (*drop)(struct mr_request *r);    /* the connection is gone: wait for nothing more */
+    struct mr_request_need *needs;         /* partitions that are being opened for it */
+    struct mr_slice whole;                 /* the body, while it may be run again */
 };
 
 /* One API as served: what is advertised, and the least version that is really read. */
@@ -111,6 +113,15 @@ struct mr_kafka_listener {
     struct mr_address bound, shown;
 };
 
+/* Handlers that must not wait for a partition to be recovered say first, before anything has happened, which
+ * ones they need: `need` each, then `waits`. true: return at once; the handler is run again from its beginning
+ * when they are there, and the connection is not read meanwhile, so that requests keep their order. */
+struct mr_request_need {
+    struct mr_open_wait wait; /* first */
+    struct mr_request_need *next;
+};
+void mr_request_need(struct mr_request *r, const struct mr_topic *t, int32_t partition);
+bool mr_request_waits(struct mr_request *r);
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
                                         const struct mr_uuid *id, bool by_id, enum mr_refusal *why);

@@ -19,7 +19,7 @@ enum {
 bool mr_kafka_conn_held_up(const struct mr_kafka_conn *c)
 {
     size_t most = mr_kafka_over(c->kafka) ? ANSWERS_SHORT : ANSWERS_MAX;
-    return c->in_hand >= MR_KAFKA_IN_HAND_MAX || c->held + mr_conn_queued(c->net) > most;
+    return c->awaiting || c->in_hand >= MR_KAFKA_IN_HAND_MAX || c->held + mr_conn_queued(c->net) > most;
 }
 
 void mr_kafka_conn_read_on(struct mr_kafka_conn *c)

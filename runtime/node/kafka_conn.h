@@ -31,6 +31,7 @@ struct mr_kafka_conn {
     bool doomed;  /* to be closed */
     bool paused;
     bool flushing;
+    bool awaiting; /* its newest request waits for partitions: the next ones must not overtake it */
     struct mr_kafka_conn *wait_next, **wait_link; /* those that wait for memory; link NULL: it does not */
     mr_ms heard;                                  /* or answered */
     mr_ms took;                                   /* when the socket last took a byte of what waits */

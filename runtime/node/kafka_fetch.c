@@ -72,12 +72,14 @@ static void look_at(struct mr_request *r, struct fetch_row *row, size_t room, bo
     const struct mr_topic *t = topic_of(r, &row->key, &row->why);
     if (t)
         row->why = mr_kafka_check_epoch(row->leader_epoch);
-    struct mr_partition *p = t && !row->why ? mr_broker_partition(mr_request_node(r)->broker, t,
-                                                                  row->key.partition, &row->why, &err)
-                                            : NULL;
+    struct mr_broker *b = mr_request_node(r)->broker;
+    struct mr_partition *p =
+        t && !row->why ? mr_broker_partition_ready(b, t, row->key.partition, &row->why, &err) : NULL;
     if (!p)
         return;
     size_t want = row->max_bytes > 0 ? (size_t)row->max_bytes : 0;
+    if (!first && mr_broker_crowded(b)) /* each view holds a file open */
+        room = 0;
     want = want < room ? want : room;
     row->high = mr_partition_high(p);
     row->start = mr_partition_start(p);

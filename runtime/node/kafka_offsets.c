@@ -168,6 +168,14 @@ void mr_kafka_list_offsets(struct mr_request *r)
         return;
     for (size_t i = 0; i < many(s->in.topics_count); i++)
         total += many(s->in.topics[i].partitions_count);
+    for (size_t i = 0; i < many(s->in.topics_count); i++) {
+        enum mr_refusal why;
+        const struct mr_topic *t = mr_request_topic(r, s->in.topics[i].name, NULL, false, &why);
+        for (size_t k = 0; k < many(s->in.topics[i].partitions_count); k++)
+            mr_request_need(r, t, s->in.topics[i].partitions[k].partition_index);
+    }
+    if (mr_request_waits(r))
+        return;
     s->wait.go = list_answer;
     if (!(s->wait.rows = mr_request_take(r, total, sizeof *s->wait.rows)))
         return;
@@ -211,7 +219,9 @@ void mr_kafka_offset_for_leader_epoch(struct mr_request *r)
             enum mr_refusal why = t ? mr_kafka_check_epoch(want->current_leader_epoch) : unknown;
             *q = (struct mr_offset_for_leader_epoch_response_partition){
                 .partition = want->partition, .leader_epoch = -1, .end_offset = -1};
-            struct mr_partition *p = t && !why ? partition_of(r, t, want->partition, &why, NULL) : NULL;
+            struct mr_partition *p = t && !why ? mr_broker_partition_ready(mr_request_node(r)->broker, t,
+                                                                           want->partition, &why, NULL)
+                                               : NULL;
             q->error_code = (int16_t)why;
             if (p && want->leader_epoch == MR_KAFKA_LEADER_EPOCH) {
                 q->leader_epoch = MR_KAFKA_LEADER_EPOCH;
@@ -283,6 +293,14 @@ void mr_kafka_delete_records(struct mr_request *r)
         return;
     for (size_t i = 0; i < many(s->in.topics_count); i++)
         total += many(s->in.topics[i].partitions_count);
+    for (size_t i = 0; i < many(s->in.topics_count); i++) {
+        enum mr_refusal why;
+        const struct mr_topic *t = mr_request_topic(r, s->in.topics[i].name, NULL, false, &why);
+        for (size_t k = 0; k < many(s->in.topics[i].partitions_count); k++)
+            mr_request_need(r, t, s->in.topics[i].partitions[k].partition_index);
+    }
+    if (mr_request_waits(r))
+        return;
     s->wait.go = delete_answer;
     if (!(s->wait.rows = mr_request_take(r, total, sizeof *s->wait.rows)))
         return;

@@ -183,6 +183,16 @@ void mr_kafka_produce(struct mr_request *r)
     struct mr_produce_request in;
     if (!mr_request_read(r, &in))
         return;
+    for (int32_t i = 0; i < in.topic_data_count; i++) {
+        enum mr_refusal why;
+        const struct mr_produce_request_topic *want = &in.topic_data[i];
+        const struct mr_topic *t =
+            mr_request_topic(r, want->name, &want->topic_id, r->head.version >= 13, &why);
+        for (int32_t k = 0; k < want->partition_data_count; k++)
+            mr_request_need(r, t, want->partition_data[k].index);
+    }
+    if (mr_request_waits(r))
+        return;
     struct produce_state *s = mr_request_take(r, 1, sizeof *s);
     if (!s || !produce_rows(r, &in, s))
         return;

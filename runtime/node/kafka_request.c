@@ -76,8 +76,16 @@ void mr_kafka_request_free(struct mr_request *r)
     mr_kafka_give_back(k, charged);
 }
 
+static void needs_drop(struct mr_request *r)
+{
+    for (struct mr_request_need *need = r->needs; need; need = need->next)
+        mr_broker_await_not(&need->wait);
+    r->needs = NULL;
+}
+
 static void stop_waiting(struct mr_request *r)
 {
+    needs_drop(r);
     mr_timer_stop(mr_request_node(r)->world, &r->timer);
     if (r->drop)
         r->drop(r);
@@ -242,6 +250,54 @@ static void run_handler(const struct mr_handler *h, struct mr_request *r)
         r->give_up(r);
 }
 
+static void need_met(struct mr_open_wait *w)
+{
+    struct mr_request *r = w->arg;
+    struct mr_kafka_conn *c = r->conn;
+    mr_assert(r->pending > 0);
+    if (--r->pending || !c)
+        return;
+    r->needs = NULL;
+    r->body = r->whole;
+    c->awaiting = false;
+    c->reading = true; /* it stays until we are through with it */
+    run_handler(mr_handler_find(r->head.key), r);
+    c->reading = false;
+    if (c->doomed)
+        mr_kafka_conn_close(c);
+    else
+        mr_kafka_conn_read_on(c);
+}
+
+void mr_request_need(struct mr_request *r, const struct mr_topic *t, int32_t partition)
+{
+    struct mr_broker *b = mr_request_node(r)->broker;
+    if (!t || mr_broker_partition_open(b, t, partition))
+        return;
+    struct mr_request_need *need = mr_request_take(r, 1, sizeof *need);
+    if (!need) /* closed */
+        return;
+    need->wait = (struct mr_open_wait){.done = need_met, .arg = r};
+    if (mr_broker_await(b, t, partition, &need->wait))
+        return;
+    need->next = r->needs;
+    r->needs = need;
+    r->pending++;
+}
+
+bool mr_request_waits(struct mr_request *r)
+{
+    if (!r->needs)
+        return false;
+    r->whole = mr_slice_copy(&r->arena.arena, r->whole);
+    if (!r->whole.p)
+        mr_request_close(r, "%s v%d: larger than %d bytes, and its partitions are not ready",
+                         r->head.api->name, r->head.version, MR_KAFKA_ARENA_BYTES);
+    else if (r->conn)
+        r->conn->awaiting = true;
+    return true;
+}
+
 void mr_kafka_run(struct mr_kafka_conn *c, struct mr_slice frame)
 {
     struct mr_err err = {0};
@@ -264,6 +320,7 @@ void mr_kafka_run(struct mr_kafka_conn *c, struct mr_slice frame)
         mr_request_close(r, "%s", err.text);
         return;
     }
+    r->whole = r->body;
     const struct mr_handler *h = mr_handler_find(r->head.key);
     if (h && r->head.version >= h->min && r->head.version <= h->max)
         run_handler(h, r);

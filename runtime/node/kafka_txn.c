@@ -377,7 +377,7 @@ static void marker_write(struct mr_request *r, const struct mr_write_txn_markers
     struct mr_partition *p =
         m->producer_id < 0 || m->producer_epoch < 0
             ? NULL
-            : mr_broker_partition(mr_request_node(r)->broker, t, row->partition, &why, &err);
+            : mr_broker_partition_ready(mr_request_node(r)->broker, t, row->partition, &why, &err);
     if (p && !mr_partition_mark(p, &marker, m->producer_id, m->producer_epoch, &row->produce)) {
         r->pending++;
         return;
@@ -454,7 +454,7 @@ static bool describe_producers(struct mr_request *r, const struct mr_topic *t,
     enum mr_refusal why;
     size_t count = 0;
     struct mr_partition *p =
-        mr_broker_partition(mr_request_node(r)->broker, t, out->partition_index, &why, &err);
+        mr_broker_partition_ready(mr_request_node(r)->broker, t, out->partition_index, &why, &err);
     if (!p) {
         out->error_code = (int16_t)why;
         out->error_message = mr_request_text(r, err.text);

@@ -16,12 +16,15 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
     DRAIN_MS = 5000,
     SHARD_STACK = 512 << 10, /* bytes */
     ID_FILE_BYTES = 256,
+    FILES_KEPT = 256, /* descriptors: the process's own, and those of pipelines */
+    FILES_A_PARTITION = 4,
 };
 
 void mr_node_config_init(struct mr_node_config *c)
@@ -35,6 +38,7 @@ void mr_node_config_init(struct mr_node_config *c)
         .idle_ms = 600000,
     };
     mr_broker_config_init(&c->broker);
+    c->broker.recover_ahead = true;
     mr_groups_config_init(&c->groups);
     mr_txns_config_init(&c->txns);
 }
@@ -296,6 +300,20 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
     return start_thread(n, err);
 }
 
+/* Descriptors are for connections first, then for what a process needs anyway; partitions share the rest. */
+static void share_files(struct mr_node *n)
+{
+    struct rlimit files;
+    struct mr_broker_config *b = &n->config.broker;
+    if (b->files_max || getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
+        return;
+    uint64_t all = files.rlim_cur < INT32_MAX ? files.rlim_cur : INT32_MAX;
+    uint64_t taken = n->config.connections_max + (uint64_t)FILES_KEPT;
+    b->files_max = (uint32_t)(all > 2 * taken ? all - taken : all / 2);
+    if (!b->partitions_open_max)
+        b->partitions_open_max = b->files_max / FILES_A_PARTITION;
+}
+
 mr_code mr_node_open(const struct mr_node_config *config, struct mr_node **out, struct mr_err *err)
 {
     struct mr_node *n = mr_alloc(sizeof *n);
@@ -308,6 +326,7 @@ mr_code mr_node_open(const struct mr_node_config *config, struct mr_node **out, 
         return mr_fail(err, MR_LIMIT, "data directory '%.80s...' has too long a path", config->data_dir);
     }
     (void)snprintf(n->data_dir, sizeof n->data_dir, "%s", config->data_dir);
+    share_files(n);
     mr_code rc = open_parts(n, config, err);
     if (rc) {
         dispose(n);

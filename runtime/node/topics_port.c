@@ -120,6 +120,7 @@ struct call {
     size_t max_bytes;
     mr_ms wait_ms, until;
     struct mr_parked parked;
+    struct mr_open_wait opening; /* PRODUCE too: of its partition */
     struct mr_timer timer;
     struct buffer *got;
     /* the answer */
@@ -253,6 +254,7 @@ static void run_produce(struct call *c)
 
 static void stop_waiting(struct call *c)
 {
+    mr_broker_await_not(&c->opening);
     mr_partition_unpark(&c->parked);
     mr_timer_stop(c->port->node->world, &c->timer);
 }
@@ -351,6 +353,15 @@ static void timed_out(void *arg)
     run_fetch(c);
 }
 
+static void ready(struct mr_open_wait *w)
+{
+    struct call *c = w->arg;
+    if (c->kind == PRODUCE)
+        run_produce(c);
+    else
+        run_fetch(c);
+}
+
 static void run(void *arg)
 {
     struct call *c = arg;
@@ -371,11 +382,12 @@ static void run(void *arg)
         run_ensure(c);
         break;
     case PRODUCE:
-        run_produce(c);
-        break;
     case FETCH:
         c->until = c->wait_ms > 0 ? mr_now(port->node->world) + c->wait_ms : 0;
-        run_fetch(c);
+        c->opening = (struct mr_open_wait){.done = ready, .arg = c};
+        if (mr_broker_await(port->node->broker, mr_broker_topic(port->node->broker, topic_of(c)),
+                            c->partition, &c->opening))
+            ready(&c->opening);
         break;
     }
 }

@@ -143,6 +143,8 @@ static inline void restart(struct site *s, bool power)
         s->clients[i]->joining = s->clients[i]->syncing = false;
     site_open(s);
     after(s, 5);
+    for (int i = 0; i < 20 && mr_groups_loading(s->groups); i++) /* a slow disk recovers for longer */
+        after(s, 5);
     assert_false(mr_groups_loading(s->groups));
 }
 
