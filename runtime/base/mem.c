@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static _Thread_local uint64_t fail_at; /* allocations until one fails; 0: none fails */
 
@@ -41,6 +42,23 @@ void *mr_need(size_t bytes)
         abort();
     }
     return p;
+}
+
+void *mr_alloc_pages(size_t bytes)
+{
+    void *p = NULL;
+    if (failed_by_test() || posix_memalign(&p, MR_PAGES_BYTES, bytes) != 0)
+        return NULL;
+    (void)madvise(p, bytes, MADV_HUGEPAGE); /* small pages do as well, only slower */
+    return p;
+}
+
+void mr_free_pages(void *p, size_t bytes)
+{
+    if (p)
+        (void)madvise(p, bytes,
+                      MADV_NOHUGEPAGE); /* the heap may use these addresses for small things again */
+    free(p);
 }
 
 void mr_alloc_fail_at(uint64_t n)

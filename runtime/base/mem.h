@@ -16,6 +16,12 @@ char *mr_strndup(const char *s, size_t len); /* NUL-terminated copy; NULL: no me
  * process with a message. */
 void *mr_need(size_t bytes);
 
+/* Whole large pages, for memory that devices read and write: less to pin and to map. bytes: a multiple of
+ * MR_PAGES_BYTES, as is the address. Not zeroed. NULL: no memory. */
+enum { MR_PAGES_BYTES = 2 << 20 };
+void *mr_alloc_pages(size_t bytes);
+void mr_free_pages(void *p, size_t bytes); /* NULL is fine */
+
 /* Tests: the n-th allocation of this thread from now on fails (1: the next); 0: none. */
 void mr_alloc_fail_at(uint64_t n);
 uint64_t mr_alloc_fail_left(void); /* what the counter stands at: for tools that must not count */

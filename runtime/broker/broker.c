@@ -131,6 +131,10 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     }
     b->world = w;
     b->config = *config;
+    if (!(b->pool = mr_log_pool_new())) {
+        mr_free(b);
+        return mr_fail(err, MR_MEMORY, "no memory for the broker");
+    }
     (void)snprintf(b->dir, sizeof b->dir, "%s", data_dir);
     mr_map_init(&b->by_name, MR_BROKER_TOPICS_MAX);
     mr_map_init(&b->by_id, MR_BROKER_TOPICS_MAX);
@@ -252,5 +256,6 @@ void mr_broker_close(struct mr_broker *b)
     mr_node_book_close(b->book);
     mr_map_fini(&b->by_name, NULL);
     mr_map_fini(&b->by_id, NULL);
+    mr_log_pool_free(b->pool);
     mr_free(b);
 }

@@ -44,6 +44,7 @@ struct mr_broker {
     int64_t partitions; /* of all topics */
     int64_t producer_next, producer_block_end;
     struct mr_node_book *book;           /* settings of the node */
+    struct mr_log_pool *pool;            /* memory of large appends on their way to the disk */
     struct mr_partition_config defaults; /* of topics that say nothing: as the book says */
     struct mr_timer tick;
     struct mr_timer slice; /* of compaction; runs while there is some */

@@ -138,7 +138,7 @@ static void want_sync(struct mr_partition *p);
 
 static void raise_high(struct mr_partition *p)
 {
-    int64_t to = p->config.durable ? mr_log_synced(p->log).v : mr_log_end(p->log).v;
+    int64_t to = p->config.durable ? mr_log_synced(p->log).v : mr_log_landed(p->log);
     if (to <= p->high)
         return;
     p->high = to;
@@ -210,7 +210,8 @@ static bool refused(struct mr_produce *pr, enum mr_refusal refusal, mr_code code
 
 static bool settle_or_wait(struct mr_partition *p, struct mr_produce *pr, int64_t end)
 {
-    if (pr->acks != -1 || end <= p->high)
+    bool written = end <= mr_log_landed(p->log); /* the file has it: the process may die */
+    if (pr->acks == 0 || (pr->acks == 1 && written) || end <= p->high)
         return true;
     pr->until = end;
     produce_link(p, pr);
@@ -577,11 +578,13 @@ static void tables_fini(struct mr_partition *p)
 }
 
 /* The limit is kept when batches are checked; the log's own lets markers through in any case. */
-static struct mr_log_config log_config(const struct mr_partition_config *config)
+static struct mr_log_config log_config(const struct mr_partition_config *config, struct mr_log_pool *pool)
 {
     struct mr_log_config log = config->log;
     if (log.max_batch_bytes < BATCH_MIN)
         log.max_batch_bytes = BATCH_MIN;
+    if (config->durable)
+        log.pool = pool; /* else its readers see what is not synced */
     return log;
 }
 
@@ -615,7 +618,7 @@ mr_code mr_partition_load(struct mr_world *w, const char *dir, const struct mr_p
     p->parked_end = &p->parked;
     mr_producers_init(&p->producers);
 
-    struct mr_log_config log = log_config(config);
+    struct mr_log_config log = log_config(config, NULL);
     mr_code rc = mr_log_open(w, dir, &log, &p->log, &story);
     if (rc == MR_OK || (rc == MR_CORRUPT && p->log)) {
         struct mr_err scan = {0};
@@ -755,12 +758,19 @@ void mr_partition_configure(struct mr_partition *p, const struct mr_partition_co
     if (config->durable && !p->config.durable)
         p->lent = p->high;
     p->config = *config;
-    struct mr_log_config log = log_config(config);
+    struct mr_log_config log = log_config(config, p->pool);
     mr_log_configure(p->log, &log);
     if (!config->durable)
         raise_high(p);
     else if (mr_log_synced(p->log).v < mr_log_end(p->log).v)
         want_sync(p);
+}
+
+void mr_partition_lend(struct mr_partition *p, struct mr_log_pool *pool)
+{
+    p->pool = pool;
+    struct mr_log_config log = log_config(&p->config, pool);
+    mr_log_configure(p->log, &log);
 }
 
 void mr_partition_tick(struct mr_partition *p, struct mr_err *err)

@@ -90,6 +90,8 @@ bool mr_partition_idle(const struct mr_partition *p);
 bool mr_partition_rest(struct mr_partition *p);
 /* Wall clock, ms, before which mr_partition_tick has nothing to do if nobody writes; 0: not known. */
 int64_t mr_partition_retain_due(const struct mr_partition *p);
+/* Memory for large appends of a durable topic: see log.h. [borrow] until the partition is closed. */
+void mr_partition_lend(struct mr_partition *p, struct mr_log_pool *pool);
 /* done once all that is appended is on the disk, also of topics that wait for none. false: it is already, or
  * never will be (a sync failed); done is not called. */
 bool mr_partition_flush(struct mr_partition *p, mr_done_fn done, void *arg);

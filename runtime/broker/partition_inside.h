@@ -20,6 +20,7 @@ struct mr_partition {
     struct mr_world *world;
     struct mr_partition_config config;
     struct mr_log *log;
+    struct mr_log_pool *pool; /* NULL: none is lent */
     struct mr_producers producers;
     struct mr_txn_log txns;
     struct sync_ticket *ticket;

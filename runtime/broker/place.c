@@ -140,6 +140,7 @@ static void told(struct mr_broker *b, const struct topic *t, int32_t i, mr_code 
 static void opened(struct mr_broker *b, struct topic *t, int32_t i, struct mr_partition *p)
 {
     t->place[i].p = p;
+    mr_partition_lend(p, b->pool);
     b->open_count++;
     if (too_many_open(b, b->config.partitions_open_max))
         relieve_soon(b);

@@ -184,7 +184,7 @@ static const char *look(struct mr_log *log, struct compact *c, struct segment *s
         c->have_at = c->at;
         if ((int64_t)load > there)
             load = (size_t)there;
-        if (mr_file_read(s->log, c->bytes, load, c->at, &c->have, err))
+        if (direct_read(log, s, c->bytes, load, c->at, &c->have, err))
             return NULL;
         c->counts.read += c->have;
         if (*got > c->have)

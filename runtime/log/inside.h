@@ -22,6 +22,7 @@
 #define MR_LOG_INSIDE_H
 
 #include "log/log.h"
+#include "log/pool.h"
 
 enum {
     MR_LOG_HEADER = 61,
@@ -86,6 +87,12 @@ struct point { /* a recovery point */
     int64_t offset, segment, at;
 };
 
+struct run { /* bytes of one segment in chunks (direct.c); first NULL: none */
+    int64_t segment, at;
+    uint32_t chunks;
+    struct chunk *first, *last;
+};
+
 /* What the file `compact` says. */
 struct compacted {
     int64_t clean;      /* offset below which no key has two records */
@@ -136,6 +143,15 @@ struct mr_log {
     int sync_sys;
     struct point target;
     struct mr_timer soon;
+
+    struct mr_log_pool *pool; /* where chunks come from and go back to; NULL: never had one */
+    struct run held;          /* appended, and not in the file */
+    struct flight *flying;    /* what a worker writes; NULL: nothing */
+    struct mr_timer retry;
+    int64_t gathered; /* bytes since the last round began */
+    mr_ms read_at;    /* the last look-up by a reader; -1: none yet */
+    bool hot;         /* the last round was large */
+    bool full;        /* the disk has no room for what is flying */
 
     struct compacted compacted;
     struct compact *compact; /* NULL: no compaction is running */
@@ -290,7 +306,21 @@ void cleaned_name(const struct mr_log *log, int64_t base, const char *suffix, ch
 mr_code swap_names(struct mr_log *log, int64_t base, struct mr_err *err);
 mr_code swap_unlink(struct mr_log *log, int64_t base, bool with_log, struct mr_err *err);
 
+/* direct.c */
+/* Reads like mr_file_read, what is on its way to the disk included. Its log is open. */
+mr_code direct_read(struct mr_log *log, const struct segment *s, void *to, size_t len, int64_t at,
+                    size_t *got, struct mr_err *err);
+bool direct_wanted(struct mr_log *log, size_t len); /* an append of so many bytes should be held */
+/* Holds it; bytes [borrow] for the call. false: no room, nothing changed. */
+bool direct_append(struct mr_log *log, struct segment *s, const char *bytes, size_t len);
+bool direct_holds(const struct mr_log *log, const struct segment *s);
+mr_code direct_spill(struct mr_log *log, struct mr_err *err); /* what is held goes into the file, unsynced */
+void direct_fly(struct mr_log *log, const struct segment *s); /* what it holds; sync_part_done follows */
+void direct_wait(struct mr_log *log);                         /* until what flies is in the file, or failed */
+void direct_close(struct mr_log *log);                        /* forgets what is held */
+
 /* sync.c */
+void sync_part_done(void *arg, mr_code rc, int sys); /* one of those that a round waits for; arg: the token */
 /* The directory that the log's directory lies in. */
 void log_parent(const struct mr_log *log, char *out, size_t cap);
 struct mr_log *give_back(struct token *t); /* NULL: the log is closed */

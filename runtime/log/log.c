@@ -22,6 +22,7 @@ void mr_log_config_init(struct mr_log_config *c)
                                 .retention_ms = INT64_C(7) * 86400 * 1000,
                                 .max_batch_bytes = (1 << 20) + 12,
                                 .segment_index_bytes = 10 << 20,
+                                .direct_bytes = 64 << 10,
                                 .retain = true,
                                 .max_compaction_lag_ms = INT64_MAX,
                                 .delete_retention_ms = INT64_C(86400) * 1000,
@@ -31,7 +32,12 @@ void mr_log_config_init(struct mr_log_config *c)
 
 void mr_log_configure(struct mr_log *log, const struct mr_log_config *config)
 {
+    struct mr_err ignored; /* what is held stays until the next round */
     log->config = *config;
+    if (config->pool)
+        log->pool = config->pool;
+    else if (!log->broken)
+        (void)direct_spill(log, &ignored);
     if (log->config.segment_bytes < SEGMENT_MIN)
         log->config.segment_bytes = SEGMENT_MIN;
     if (log->config.segment_bytes > INT64_C(2) << 30)
@@ -46,6 +52,7 @@ static void forget_log(struct mr_log *log)
 {
     for (size_t i = 0; i < log->count; i++)
         segment_close(&log->seg[i]);
+    direct_close(log);
     mr_file_close(log->slots);
     mr_free(log->seg);
     mr_free(log->indexer);
@@ -76,6 +83,7 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
         return mr_fail(err, MR_LIMIT, "the directory of a log has 1 to %d bytes, not %zu", DIR_MAX, len);
     struct mr_log *log = mr_alloc(sizeof *log);
     if (log) {
+        log->world = w;
         log->dir = mr_strndup(dir, len);
         log->token = mr_alloc(sizeof *log->token);
     }
@@ -86,10 +94,10 @@ mr_code mr_log_open(struct mr_world *w, const char *dir, const struct mr_log_con
         }
         return mr_fail(err, MR_MEMORY, "no memory for log '%s'", dir);
     }
-    log->world = w;
     log->token->log = log;
     log->token->owners = 1;
     log->durable.segment = -1;
+    log->read_at = -1;
     mr_log_configure(log, config);
     mr_code rc = mr_stat_path(w, dir, &st, err);
     if (rc == MR_NOTFOUND) {
@@ -203,6 +211,9 @@ mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leade
         err = &own;
     if (log->broken)
         return refuse_broken(log, err);
+    if (log->full)
+        return mr_fail(err, MR_NOSPACE, "log '%s': the disk is full; what was appended last waits for room",
+                       log->dir);
     if (len == 0 || len > MR_LOG_BATCH_MAX)
         return mr_fail(err, MR_LIMIT, "an append of %zu bytes: 1 to %d are allowed", len, MR_LOG_BATCH_MAX);
     for (size_t at = 0; at < len;) {
@@ -236,7 +247,10 @@ mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leade
         log->indexer->max_ts = s->max_ts;
         log->indexer->since = log->config.index_interval_bytes;
     }
-    if ((rc = mr_file_write(s->log, bytes, len, s->size, err))) {
+    bool held = direct_wanted(log, len) && direct_append(log, s, bytes, len);
+    if (!held && (rc = direct_spill(log, err)))
+        return rc;
+    if (!held && (rc = mr_file_write(s->log, bytes, len, s->size, err))) {
         struct mr_err again;
         if (mr_file_truncate(s->log, s->size, &again))
             log_break(log, rc); /* a torn batch that cannot be cut off: nothing may follow it */
@@ -256,6 +270,7 @@ mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leade
     s->size += (int64_t)len;
     s->dirty = true;
     log->bytes += (int64_t)len;
+    log->gathered += (int64_t)len;
     base->v = log->end; /* L2: end only grows */
     log->end = end;
     return MR_OK;

@@ -25,6 +25,8 @@ typedef struct {
 
 struct mr_log;
 
+struct mr_log_pool; /* pool.h */
+
 struct mr_log_config {
     int64_t segment_bytes;        /* roll a segment beyond this; default 1 GiB, at least 4 KiB */
     mr_ms segment_ms;             /* roll an older one; default 7 days */
@@ -41,7 +43,11 @@ struct mr_log_config {
     mr_ms delete_retention_ms;   /* how long tombstones and markers stay; default a day */
     mr_ms file_delete_delay_ms;  /* how long the file of a dropped segment stays, renamed; default 0 */
     double min_dirty_ratio;      /* of bytes not yet compacted to all; default 0.5 */
-    int64_t compact_map_bytes;   /* memory for keys; more keys take more passes; at least 1 KiB */
+    /* [borrow] until the log is closed; for logs whose readers see synced records alone: large appends that
+     * nobody is about to read go around the page cache (mr_log_landed). NULL: never */
+    struct mr_log_pool *pool;
+    int64_t direct_bytes;      /* what is large: an append, or all that a sync covered; default 64 KiB */
+    int64_t compact_map_bytes; /* memory for keys; more keys take more passes; at least 1 KiB */
 };
 enum {
     MR_LOG_COMPACT_MAP = 16 << 20,      /* bytes for keys: some 390,000 of them a pass */
@@ -78,6 +84,15 @@ mr_code mr_log_append(struct mr_log *log, char *bytes, size_t len, int32_t leade
                       mr_offset *base, struct mr_err *err);
 /* Calls done(arg, rc, errno) once everything appended so far is synced. Calls that wait share one fsync. */
 void mr_log_sync(struct mr_log *log, mr_done_fn done, void *arg);
+
+/* Offset below which records are in the file: a process that dies does not lose them, and views lead to them.
+ * At least `synced`. */
+int64_t mr_log_landed(const struct mr_log *log);
+
+/* Memory that the logs of one world share: see pool.h. NULL: no memory. It is freed when the last chunk has come
+ * back from the disk, which may be after its logs are closed. */
+struct mr_log_pool *mr_log_pool_new(void);
+void mr_log_pool_free(struct mr_log_pool *pool); /* NULL is fine */
 
 mr_offset mr_log_start(const struct mr_log *log);
 mr_offset mr_log_end(const struct mr_log *log);

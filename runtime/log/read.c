@@ -104,15 +104,13 @@ static int64_t stretch(struct mr_log *log, struct walk *w, const struct batch *f
     return at - begin;
 }
 
-mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t max_bytes,
-                    struct mr_log_view *out, struct mr_err *err)
+/* Finds below `upto`; *in: the segment. */
+static mr_code find(struct mr_log *log, mr_offset want, int64_t upto, size_t max_bytes,
+                    struct mr_log_view *out, struct segment **in, struct mr_err *err)
 {
     struct walk w;
     struct batch b;
-    int64_t upto = below.v < log->end ? below.v : log->end, next, begin;
-    struct mr_err own;
-    if (!err)
-        err = &own;
+    int64_t next, begin;
     if (want.v < log->start || want.v > log->end)
         return mr_fail(err, MR_RANGE, "log '%s' has offsets %lld to %lld, not %lld", log->dir,
                        (long long)log->start, (long long)log->end, (long long)want.v);
@@ -127,6 +125,7 @@ mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t 
     if (batch_end(&b) > upto)
         return MR_END;
     begin = w.at;
+    *in = w.s;
     out->file = w.s->log;
     out->at = begin;
     out->len = (size_t)stretch(log, &w, &b, upto,
@@ -134,6 +133,16 @@ mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t 
     if (next >= 0)
         remember(log, next, w.s->base, begin + (int64_t)out->len);
     return MR_OK;
+}
+
+mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t max_bytes,
+                    struct mr_log_view *out, struct mr_err *err)
+{
+    struct segment *in;
+    struct mr_err own;
+    int64_t most = mr_log_landed(log); /* D2 of direct.c */
+    log->read_at = mr_now(log->world);
+    return find(log, want, below.v < most ? below.v : most, max_bytes, out, &in, err ? err : &own);
 }
 
 mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *to, size_t cap, size_t *got,
@@ -144,16 +153,17 @@ mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *t
     if (!err)
         err = &own;
     *got = 0;
-    mr_code rc = mr_log_find(log, want, below, cap, &v, err);
+    struct segment *in = NULL;
+    mr_code rc = find(log, want, below.v < log->end ? below.v : log->end, cap, &v, &in, err);
     if (rc)
         return rc;
-    mr_assert(v.file);
+    mr_assert(v.file && in);
     if (v.len > cap) {
         *got = v.len;
         return mr_fail(err, MR_LIMIT, "the batch at offset %lld has %zu bytes, the buffer %zu",
                        (long long)want.v, v.len, cap);
     }
-    if ((rc = mr_file_read(v.file, to, v.len, v.at, got, err)))
+    if ((rc = direct_read(log, in, to, v.len, v.at, got, err)))
         return rc;
     const char *p = to;
     struct segment *of = segment_of(log, want.v);
@@ -197,7 +207,7 @@ static mr_code search_batch(struct mr_log *log, struct walk *w, const struct bat
     char *bytes = mr_realloc(NULL, (size_t)b->size);
     if (!bytes)
         return mr_fail(err, MR_MEMORY, "no memory for a batch of %lld bytes", (long long)b->size);
-    mr_code rc = mr_file_read(w->s->log, bytes, (size_t)b->size, w->at, &got, err);
+    mr_code rc = direct_read(log, w->s, bytes, (size_t)b->size, w->at, &got, err);
     if (!rc && (got != (size_t)b->size || !batch_crc_ok(bytes, b)))
         rc = mr_fail(err, MR_CORRUPT,
                      "'%s/%020lld.log' is damaged at byte %lld: the checksum of the batch differs", log->dir,

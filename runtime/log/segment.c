@@ -279,7 +279,7 @@ mr_code walk_peek(struct mr_log *log, struct walk *w, struct batch *out, struct 
         size_t want = sizeof w->bytes;
         mr_code rc = segment_open(log, w->s, err);
         if (!rc)
-            rc = mr_file_read(w->s->log, w->bytes, want, w->at, &w->have, err);
+            rc = direct_read(log, w->s, w->bytes, want, w->at, &w->have, err);
         if (rc) {
             w->have = 0;
             return rc;

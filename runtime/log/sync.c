@@ -109,7 +109,7 @@ static void point_done(void *arg, mr_code rc, int sys)
     finish_round(log);
 }
 
-static void data_done(void *arg, mr_code rc, int sys)
+void sync_part_done(void *arg, mr_code rc, int sys)
 {
     struct mr_log *log = give_back(arg);
     if (!log)
@@ -141,6 +141,7 @@ void log_parent(const struct mr_log *log, char *out, size_t cap)
 static void begin_round(struct mr_log *log)
 {
     struct segment *active = active_of(log);
+    struct segment *fly = NULL;
     struct mr_file *files[64];
     char parent[4096];
     uint32_t count = 0;
@@ -148,6 +149,8 @@ static void begin_round(struct mr_log *log)
     mr_assert(!log->syncing && !log->broken);
     log->sync_rc = MR_OK;
     log->sync_sys = 0;
+    log->hot = log->gathered >= log->config.direct_bytes;
+    log->gathered = 0;
     log->target = (struct point){log->end, active ? active->base : log->end, active ? active->size : 0};
     for (size_t i = 0; i < log->count; i++) {
         struct segment *s = &log->seg[i];
@@ -159,12 +162,15 @@ static void begin_round(struct mr_log *log)
             break;
         }
         s->dirty = false; /* a failure ends the log, so it is never needed again */
-        files[count++] = s->log;
+        if (direct_holds(log, s))
+            fly = s;
+        else
+            files[count++] = s->log;
     }
     log->names_dirty = log->fresh = false;
     log->syncing = true;
     log->begins = slots;
-    log->outstanding = count + names + fresh + slots;
+    log->outstanding = count + names + fresh + slots + (fly != NULL);
     if (log->outstanding == 0) { /* all is durable already, waiters included */
         log->syncing = false;
         mr_assert(log->synced == log->end);
@@ -172,17 +178,19 @@ static void begin_round(struct mr_log *log)
         return;
     }
     struct token *t = log->token;
-    t->owners += log->outstanding;
+    t->owners += log->outstanding - (fly != NULL);
+    if (fly)
+        direct_fly(log, fly);
     for (uint32_t i = 0; i < count; i++)
-        mr_file_sync_later(files[i], data_done, t);
+        mr_file_sync_later(files[i], sync_part_done, t);
     if (names)
-        mr_dir_sync_later(log->world, log->dir, data_done, t);
+        mr_dir_sync_later(log->world, log->dir, sync_part_done, t);
     if (fresh) {
         log_parent(log, parent, sizeof parent);
-        mr_dir_sync_later(log->world, parent, data_done, t);
+        mr_dir_sync_later(log->world, parent, sync_part_done, t);
     }
     if (slots) /* they say where the log began, as written when it was opened */
-        mr_file_sync_later(log->slots, data_done, t);
+        mr_file_sync_later(log->slots, sync_part_done, t);
 }
 
 static void on_soon(void *arg)
@@ -225,6 +233,10 @@ void sync_close(struct mr_log *log)
     struct mr_err err;
     char parent[4096];
     mr_timer_stop(log->world, &log->soon);
+    direct_wait(log);
+    mr_code spilled = log->broken ? MR_OK : direct_spill(log, &err);
+    if (spilled && !log->syncing)
+        log_break(log, spilled);
     if (mr_log_settled(log)) {
         ;                      /* nothing to do, or nothing that is worth it */
     } else if (log->syncing) { /* whether it succeeds will not be seen: the next life recovers */
@@ -261,6 +273,8 @@ mr_code log_roll(struct mr_log *log, mr_ns now, struct mr_err *err)
 {
     struct segment *old = active_of(log);
     mr_code rc = marker_drop(log, err);
+    if (!rc)
+        rc = direct_spill(log, err); /* only the active segment has a run */
     if (rc)
         return rc;
     if (old) { /* its files stay open while it is dirty: the next round needs them */

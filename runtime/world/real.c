@@ -209,6 +209,8 @@ static const struct mr_world_ops ops = {
     .work = mr_real_work,
     .flush_later = mr_real_flush_later,
     .files = mr_real_files,
+    .write_later = mr_real_write_later,
+    .write_wait = mr_real_write_wait,
 };
 
 struct real *mr_real_of(struct mr_world *w)

@@ -42,7 +42,9 @@ struct real {
 struct real_file {
     struct mr_file file; /* first */
     int fd;
-    atomic_uint owners; /* who opened it, who holds it, syncs that run */
+    int direct;                /* the same file, around the page cache; -1: not open yet, -2: cannot be had */
+    struct write_job *writing; /* NULL: none; loop's thread only */
+    atomic_uint owners;        /* who opened it, who holds it, syncs that run */
     char path[];
 };
 
@@ -59,6 +61,9 @@ mr_code mr_real_truncate(struct mr_file *f, int64_t size, struct mr_err *err);
 mr_code mr_real_size(struct mr_file *f, int64_t *out, struct mr_err *err);
 mr_code mr_real_sync(struct mr_file *f, struct mr_err *err);
 void mr_real_sync_later(struct mr_world *w, struct mr_file *f, mr_done_fn done, void *arg);
+void mr_real_write_later(struct mr_file *f, const struct mr_slice *parts, size_t count, int64_t at,
+                         mr_done_fn done, void *arg);
+void mr_real_write_wait(struct mr_file *f);
 void mr_real_hold(struct mr_file *f);
 void mr_real_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 void mr_real_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);

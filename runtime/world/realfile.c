@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+enum { PARTS_A_CALL = 256 };
 
 static mr_code code_of(int sys)
 {
@@ -65,6 +68,7 @@ mr_code mr_real_open(struct mr_world *w, const char *path, int flags, struct mr_
     }
     f->file.world = w;
     f->fd = fd;
+    f->direct = -1;
     atomic_init(&f->owners, 1);
     (void)atomic_fetch_add(&mr_real_of(w)->files, 1);
     memcpy(f->path, path, len + 1);
@@ -84,6 +88,8 @@ void mr_real_close(struct mr_world *w, struct mr_file *file)
         return;
     (void)atomic_fetch_sub(&mr_real_of(w)->files, 1);
     (void)close(f->fd); /* whoever cares about the bytes has synced */
+    if (f->direct >= 0)
+        (void)close(f->direct);
     mr_free(f);
 }
 
@@ -243,6 +249,140 @@ void mr_real_flush_later(struct mr_world *w, const char *path, mr_done_fn done, 
 void mr_real_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg)
 {
     sync_later(w, SYNC_WORK, NULL, "", fn, done, arg);
+}
+
+/* ---- writing around the page cache */
+
+struct write_job {
+    uv_work_t work;
+    struct mr_file *file; /* [held] */
+    mr_done_fn done;
+    void *arg;
+    int64_t at;
+    int sys;
+    bool full; /* sys is ENOSPC and comes from a write: nothing is in doubt */
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    bool finished; /* guarded by lock */
+    size_t count;
+    struct iovec part[];
+};
+
+/* The same file once more. The name may lead to another one by now; then it goes through the page cache. */
+static void open_direct(struct real_file *f)
+{
+    struct stat here, there;
+    f->direct = -2;
+    int fd = open(f->path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(f->fd, &here) == 0 && fstat(fd, &there) == 0 && here.st_ino == there.st_ino &&
+        here.st_dev == there.st_dev)
+        f->direct = fd;
+    else
+        (void)close(fd);
+}
+
+/* All of the parts; they are shortened as they go out. errno or 0. */
+static int write_parts(int fd, struct iovec *part, size_t count, int64_t at)
+{
+    while (count) {
+        ssize_t n = part->iov_len
+                        ? pwritev(fd, part, count < PARTS_A_CALL ? (int)count : PARTS_A_CALL, (off_t)at)
+                        : 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || (n == 0 && part->iov_len))
+            return n < 0 ? errno : EIO;
+        at += n;
+        for (; count && (size_t)n >= part->iov_len; part++, count--)
+            n -= (ssize_t)part->iov_len;
+        if (n) {
+            part->iov_base = (char *)part->iov_base + n;
+            part->iov_len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static void write_work(uv_work_t *work)
+{
+    struct write_job *job = work->data;
+    struct real_file *f = real_of(job->file);
+    struct iovec *last = &job->part[job->count - 1], tail;
+    int64_t at = job->at;
+    for (size_t i = 0; i < job->count; i++)
+        at += (int64_t)job->part[i].iov_len;
+    size_t over = (size_t)(at % MR_FILE_BLOCK);
+    tail = (struct iovec){(char *)last->iov_base + last->iov_len - over, over};
+    last->iov_len -= over;
+    if (f->direct == -1)
+        open_direct(f);
+    job->sys = write_parts(f->direct >= 0 ? f->direct : f->fd, job->part, job->count, job->at);
+    if (job->sys == EINVAL && f->direct >= 0) { /* the file system opens so, but does not write so */
+        (void)close(f->direct);
+        f->direct = -2;
+        int64_t left = 0;
+        for (size_t i = 0; i < job->count; i++)
+            left += (int64_t)job->part[i].iov_len;
+        job->sys = write_parts(f->fd, job->part, job->count, at - (int64_t)over - left);
+    }
+    if (!job->sys) /* the last block is not whole: the next append goes on in it */
+        job->sys = write_parts(f->fd, &tail, over != 0, at - (int64_t)over);
+    job->full = job->sys == ENOSPC || job->sys == EDQUOT;
+    if (!job->sys)
+        job->sys = sync_fd(f->fd);
+    (void)pthread_mutex_lock(&job->lock);
+    job->finished = true;
+    (void)pthread_cond_signal(&job->change);
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+void mr_real_write_wait(struct mr_file *file)
+{
+    struct write_job *job = real_of(file)->writing;
+    if (!job)
+        return;
+    (void)pthread_mutex_lock(&job->lock);
+    while (!job->finished)
+        (void)pthread_cond_wait(&job->change, &job->lock);
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+static void write_done(uv_work_t *work, int status)
+{
+    struct write_job *job = work->data;
+    mr_done_fn done = job->done;
+    void *arg = job->arg;
+    int sys = status == UV_ECANCELED ? ECANCELED : job->sys;
+    mr_code rc = code_of(sys);
+    if (rc == MR_NOSPACE && !job->full)
+        rc = MR_IO;
+    real_of(job->file)->writing = NULL;
+    mr_file_close(job->file);
+    (void)pthread_cond_destroy(&job->change);
+    (void)pthread_mutex_destroy(&job->lock);
+    mr_free(job);
+    done(arg, rc, sys);
+}
+
+void mr_real_write_later(struct mr_file *file, const struct mr_slice *parts, size_t count, int64_t at,
+                         mr_done_fn done, void *arg)
+{
+    struct write_job *job = mr_need(sizeof *job + count * sizeof job->part[0]); /* an answer must come */
+    mr_assert(count > 0 && at % MR_FILE_BLOCK == 0 && !real_of(file)->writing);
+    (void)pthread_mutex_init(&job->lock, NULL);
+    (void)pthread_cond_init(&job->change, NULL);
+    real_of(file)->writing = job;
+    job->work.data = job;
+    job->file = mr_file_hold(file);
+    job->done = done;
+    job->arg = arg;
+    job->at = at;
+    job->count = count;
+    for (size_t i = 0; i < count; i++)
+        job->part[i] = (struct iovec){(void *)(uintptr_t)parts[i].p, parts[i].len};
+    mr_assert(uv_queue_work(&mr_real_of(file->world)->loop, &job->work, write_work, write_done) == 0);
 }
 
 int mr_real_fd(struct mr_file *file)

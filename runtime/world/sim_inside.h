@@ -62,6 +62,7 @@ struct sim_file {
     struct inode *inode;
     bool writable;
     uint32_t owners;
+    struct sync_job *writing; /* NULL: none */
     char path[];
 };
 
@@ -109,7 +110,12 @@ void mr_sim_disk_init(struct node *n);
 void mr_sim_disk_fini(struct node *n);
 void mr_sim_disk_restart(struct node *n);
 
+mr_code mr_sim_pwrite(struct mr_file *file, const void *from, size_t len, int64_t at, struct mr_err *err);
+
 /* simjob.c */
+void mr_sim_write_later(struct mr_file *file, const struct mr_slice *parts, size_t count, int64_t at,
+                        mr_done_fn done, void *arg);
+void mr_sim_write_wait(struct mr_file *file);
 void mr_sim_disk_answer(struct node *n); /* the orphans */
 void mr_sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg);
 void mr_sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);

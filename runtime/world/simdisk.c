@@ -452,7 +452,7 @@ static size_t room_for(struct node *n, struct inode *f, int64_t at, size_t len)
     return missing >= len ? 0 : len - missing;
 }
 
-static mr_code sim_pwrite(struct mr_file *file, const void *from, size_t len, int64_t at, struct mr_err *err)
+mr_code mr_sim_pwrite(struct mr_file *file, const void *from, size_t len, int64_t at, struct mr_err *err)
 {
     struct sim_file *f = (struct sim_file *)file;
     struct node *n = mr_sim_node_of(file->world);
@@ -739,7 +739,7 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .open = sim_open,
     .close = sim_close,
     .pread = sim_pread,
-    .pwrite = sim_pwrite,
+    .pwrite = mr_sim_pwrite,
     .truncate = sim_truncate,
     .size = sim_size,
     .sync = sim_sync,
@@ -755,6 +755,8 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .dir_sync_later = mr_sim_dir_sync_later,
     .hold = sim_hold,
     .work = mr_sim_work,
+    .write_later = mr_sim_write_later,
+    .write_wait = mr_sim_write_wait,
     .flush_later = mr_sim_flush_later,
     .files = sim_files,
 };

@@ -19,6 +19,13 @@ struct sync_job {
     uint64_t upto;         /* changes with a smaller number */
     mr_done_fn done;
     void *arg;
+    struct mr_file *file; /* of a write before the sync [held]; NULL: a sync alone */
+    struct mr_slice *parts;
+    size_t count;
+    int64_t at;
+    bool written; /* and how that went */
+    mr_code rc;
+    int sys;
     char path[];
 };
 
@@ -52,6 +59,10 @@ static void answer(struct sync_job *job, mr_code rc, int sys)
     void *arg = job->arg;
     if (job->inode)
         job->inode->opened--;
+    if (job->file)
+        ((struct sim_file *)job->file)->writing = NULL;
+    mr_file_close(job->file);
+    mr_free(job->parts);
     mr_free(job);
     done(arg, rc, sys);
 }
@@ -64,11 +75,42 @@ static void orphan_sync(void *arg)
     *at = job;
 }
 
+/* The bytes reach the file no earlier than this: whoever reads them before sees that they are not there. */
+static mr_code write_first(struct sync_job *job)
+{
+    struct mr_err err = {0};
+    struct node *n = job->node;
+    bool working = n->working;
+    int64_t at = job->at;
+    n->working = true;
+    for (size_t i = 0; i < job->count && !job->rc; at += (int64_t)job->parts[i++].len)
+        job->rc = mr_sim_pwrite(job->file, job->parts[i].p, job->parts[i].len, at, &err);
+    n->working = working;
+    job->upto = n->changes;
+    job->written = true;
+    job->sys = job->rc ? err.sys : 0;
+    return job->rc;
+}
+
+void mr_sim_write_wait(struct mr_file *file)
+{
+    struct sync_job *job = ((struct sim_file *)file)->writing;
+    if (job && !job->written && !job->node->down)
+        (void)write_first(job);
+}
+
 static void finish_sync(void *arg)
 {
     struct sync_job *job = arg;
     struct node *n = job->node;
     mr_code rc = MR_OK;
+    if (job->file && (rc = job->written ? job->rc : write_first(job))) {
+        if (n->down)
+            orphan_sync(job);
+        else
+            answer(job, rc, job->sys);
+        return;
+    }
     if (job->fn) {
         n->working = true;
         job->fn(job->arg);
@@ -105,6 +147,8 @@ static void start_sync(struct node *n, struct sync_job *job)
     if (!job->fn && mr_sim_crashes_now(n, &half)) {
         if (half && job->all)
             (void)flush_disk(job);
+        else if (half && job->file) /* written, at least in part, and not synced */
+            (void)write_first(job);
         else if (half && job->inode)
             (void)mr_sim_sync_upto(n, job->inode, job->upto, "file", NULL);
         else if (half)
@@ -126,6 +170,30 @@ void mr_sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done
     job->inode = ((struct sim_file *)file)->inode;
     job->inode->opened++;
     job->upto = n->changes;
+    job->done = done;
+    job->arg = arg;
+    n->counts.syncs++;
+    start_sync(n, job);
+}
+
+void mr_sim_write_later(struct mr_file *file, const struct mr_slice *parts, size_t count, int64_t at,
+                        mr_done_fn done, void *arg)
+{
+    struct node *n = mr_sim_node_of(file->world);
+    struct sim_file *f = (struct sim_file *)file;
+    struct sync_job *job = sim_need(sizeof *job + 1);
+    mr_assert(count > 0 && at % MR_FILE_BLOCK == 0 && !f->writing);
+    for (size_t i = 0; i + 1 < count; i++)
+        mr_assert(parts[i].len % MR_FILE_BLOCK == 0);
+    job->node = n;
+    job->inode = f->inode;
+    job->inode->opened++;
+    job->file = mr_file_hold(file);
+    f->writing = job;
+    job->parts = sim_need(count * sizeof *parts);
+    memcpy(job->parts, parts, count * sizeof *parts);
+    job->count = count;
+    job->at = at;
     job->done = done;
     job->arg = arg;
     n->counts.syncs++;

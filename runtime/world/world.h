@@ -63,6 +63,9 @@ struct mr_world_ops {
     void (*work)(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);
     void (*flush_later)(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
     uint32_t (*files)(struct mr_world *w);
+    void (*write_later)(struct mr_file *f, const struct mr_slice *parts, size_t count, int64_t at,
+                        mr_done_fn done, void *arg);
+    void (*write_wait)(struct mr_file *f);
 };
 
 struct mr_world { /* first member of each maker's own struct */
@@ -150,6 +153,26 @@ static inline mr_code mr_file_sync(struct mr_file *f, struct mr_err *err)
 static inline void mr_file_sync_later(struct mr_file *f, mr_done_fn done, void *arg)
 {
     f->world->ops->sync_later(f->world, f, done, arg);
+}
+/* Writes parts back to back from byte `at` on and makes the file durable, as mr_file_sync_later does, all in a
+ * worker. Whole blocks go around the page cache where the file system can: large appends that nobody is about
+ * to read cost a third, and no memory. Until done comes the range reads as before or as after.
+ *   parts  each begins at an address, and all but the last have a length, that is a multiple of
+ *          MR_FILE_BLOCK, as is `at`; the array is copied, the bytes are [borrow] until done
+ *   done   MR_NOSPACE: a part may have been written and the file is not synced; it may be tried again.
+ *          Else as with a sync: after a failure never try again.
+ * What else is written to the file meanwhile must lie behind the last whole block. One at a time for a file. */
+enum { MR_FILE_BLOCK = 4096 };
+static inline void mr_file_write_later(struct mr_file *f, const struct mr_slice *parts, size_t count,
+                                       int64_t at, mr_done_fn done, void *arg)
+{
+    f->world->ops->write_later(f, parts, count, at, done, arg);
+}
+/* Blocks until what mr_file_write_later was asked for is written, or has failed; done comes as an event all the
+ * same. For who gives the file up to somebody who writes it otherwise. None running is fine. */
+static inline void mr_file_write_wait(struct mr_file *f)
+{
+    f->world->ops->write_wait(f);
 }
 static inline int mr_file_fd(struct mr_file *f) /* for sendfile; -1 in a simulated world */
 {

@@ -55,6 +55,63 @@ static void readers_see_only_what_is_on_the_disk(void **state)
     mr_sim_free(m.sim);
 }
 
+/* What lies in memory alone a process that dies takes along: acks=1 waits with the others then. */
+static void acks_1_is_answered_when_the_file_has_it(void **state)
+{
+    struct mill m = mill_new(21);
+    struct mr_partition_config c = plain_config();
+    c.log.direct_bytes = 1;
+    struct mr_partition *p = open_partition(&m, &c);
+    struct mr_log_pool *pool = mr_log_pool_new();
+    struct sent one, none, again, cached;
+    (void)state;
+    mr_partition_lend(p, pool);
+    produce(p, &one, 1, batch_of("a", 2, MR_CODEC_NONE, 7, 0, 0));
+    produce(p, &again, 1, batch_of("a", 2, MR_CODEC_NONE, 7, 0, 0));
+    produce(p, &none, 0, batch_of("b", 1, MR_CODEC_NONE, -1, -1, -1));
+    assert_true(none.settled);
+    assert_false(one.settled || again.settled);
+    settle(&m);
+    assert_true(one.settled && again.settled);
+    assert_int_equal(one.pr.refusal, MR_REFUSE_NONE);
+    assert_int_equal(again.pr.base_offset, 0);
+    expect_values(p, 0, "a/0 a/1 b/0"); /* and is read from here on */
+    produce(p, &cached, 1, batch_of("c", 1, MR_CODEC_NONE, -1, -1, -1));
+    assert_true(cached.settled);
+    settle(&m);
+    expect_values(p, 3, "c/0");
+    mr_partition_close(p);
+    mr_log_pool_free(pool);
+    mr_sim_free(m.sim);
+}
+
+/* A topic that stops to promise fsync shows what is in the file, and the rest when it lands. */
+static void a_topic_that_turns_to_the_page_cache_shows_what_has_landed(void **state)
+{
+    struct mill m = mill_new(22);
+    struct mr_partition_config c = plain_config();
+    c.log.direct_bytes = 1;
+    struct mr_partition *p = open_partition(&m, &c);
+    struct mr_log_pool *pool = mr_log_pool_new();
+    struct sent one, none, s;
+    (void)state;
+    mr_partition_lend(p, pool);
+    produce(p, &one, 1, batch_of("a", 2, MR_CODEC_NONE, -1, -1, -1));  /* flies */
+    produce(p, &none, 0, batch_of("b", 1, MR_CODEC_NONE, -1, -1, -1)); /* is held */
+    c.durable = false;
+    mr_partition_configure(p, &c);
+    assert_int_equal(mr_partition_high(p), 0);
+    settle(&m);
+    assert_true(one.settled && none.settled);
+    expect_values(p, 0, "a/0 a/1 b/0");
+    produce(p, &s, 1, batch_of("c", 1, MR_CODEC_NONE, -1, -1, -1));
+    assert_true(s.settled);
+    expect_values(p, 3, "c/0");
+    mr_partition_close(p);
+    mr_log_pool_free(pool);
+    mr_sim_free(m.sim);
+}
+
 static void a_page_cache_topic_waits_for_nothing(void **state)
 {
     struct mill m = mill_new(3);
@@ -478,6 +535,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acks_all_waits_for_the_disk_and_the_others_do_not),
         cmocka_unit_test(readers_see_only_what_is_on_the_disk),
+        cmocka_unit_test(acks_1_is_answered_when_the_file_has_it),
+        cmocka_unit_test(a_topic_that_turns_to_the_page_cache_shows_what_has_landed),
         cmocka_unit_test(a_page_cache_topic_waits_for_nothing),
         cmocka_unit_test(waiting_producers_share_one_sync),
         cmocka_unit_test(a_failed_sync_answers_nobody_well_and_stops_writing),

@@ -26,6 +26,7 @@ struct story {
     struct mr_world *w;
     struct mr_log *log;
     struct mr_log_config config;
+    struct mr_log_pool *pool; /* half of the stories: appends that go around the page cache */
     struct mr_prng choice;
     uint64_t id[OFFSETS]; /* what was last appended at each offset */
     uint64_t next_id;
@@ -142,6 +143,27 @@ static bool check_all(struct story *s)
            check_range(s, start, end, !s->damaged, "a record that was kept cannot be read");
 }
 
+/* What a view leads to is in the file. After it the log is one that is read, for a while. */
+static bool check_view(struct story *s)
+{
+    struct mr_log_view v = {0};
+    struct mr_err err;
+    size_t got = 0;
+    int64_t at = mr_log_start(s->log).v;
+    while (mr_log_find(s->log, (mr_offset){at}, mr_log_end(s->log), PAGE, &v, &err) == MR_OK) {
+        if (mr_file_read(v.file, s->page, v.len, v.at, &got, &err))
+            return true; /* the disk is gone */
+        struct mr_batch_header head;
+        for (size_t i = 0; i < v.len; i += (size_t)head.length + 12) {
+            struct mr_slice rest = {s->page + i, got - i};
+            if (got != v.len || mr_batch_header_read(rest, &head, &err) || !mr_batch_crc_ok(rest))
+                return differ(s, "a view leads to what is not in the file");
+            at = head.base_offset + head.last_offset_delta + 1;
+        }
+    }
+    return true;
+}
+
 static mr_code open_log(struct story *s)
 {
     struct mr_err err = {0};
@@ -171,6 +193,8 @@ static bool step(struct story *s)
         return true;
     }
     if (dice == 14) {
+        if (mr_prng_below(&s->choice, 3) == 0)
+            return check_view(s);
         (void)mr_sim_settle(s->sim, 1000);
         return true;
     }
@@ -223,6 +247,10 @@ static void begin(struct story *s, uint64_t seed, uint64_t crash_at)
     s->config.retention_bytes = 12000;
     s->config.retention_ms = -1;
     s->config.segment_ms = -1;
+    s->pool = mr_log_pool_new();
+    assert_non_null(s->pool);
+    s->config.pool = seed / 3 % 2 ? s->pool : NULL;
+    s->config.direct_bytes = seed % 5 ? 1 : 1500; /* now this way, now that */
     s->config.file_delete_delay_ms = seed % 4 == 1 ? 20 : 0;
 }
 
@@ -282,6 +310,7 @@ static void finish(struct story *s)
 {
     mr_log_close(s->log);
     mr_sim_free(s->sim);
+    mr_log_pool_free(s->pool);
 }
 
 static void a_crash_at_any_operation_loses_nothing_acknowledged(void **state)

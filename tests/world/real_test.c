@@ -190,6 +190,46 @@ static void on_synced(void *arg, mr_code rc, int sys)
     mr_real_stop(w);
 }
 
+/* Whole blocks and a tail, again from the block in which the tail lies, and what was put behind it meanwhile. */
+static void a_write_with_a_sync_joins_what_else_is_written(void **state)
+{
+    enum { CHUNK = 64 << 10, TAIL = 777, MORE = 5000 };
+    char path[128], *want = mr_need(4 * CHUNK), *got = mr_need(4 * CHUNK);
+    char *pages = mr_alloc_pages(MR_PAGES_BYTES);
+    struct mr_file *f;
+    size_t n;
+    (void)state;
+    assert_non_null(pages);
+    for (int i = 0; i < 4 * CHUNK; i++)
+        want[i] = (char)('a' + i % 23);
+    (void)snprintf(path, sizeof path, "%s/direct", dir);
+    assert_int_equal(mr_file_open(w, path, MR_FILE_WRITE | MR_FILE_EXCL, &f, &err), MR_OK);
+    memcpy(pages, want, 2 * CHUNK + TAIL);
+    struct mr_slice parts[3] = {{pages, CHUNK}, {pages + CHUNK, CHUNK}, {pages + (ptrdiff_t)2 * CHUNK, TAIL}};
+    sync_rc = MR_IO;
+    mr_file_write_later(f, parts, 3, 0, on_synced, NULL);
+    assert_int_equal(mr_file_write(f, want + 2 * CHUNK + TAIL, MORE, 2 * CHUNK + TAIL, &err), MR_OK);
+    mr_real_run(w);
+    assert_int_equal(sync_rc, MR_OK);
+    assert_int_equal(mr_file_read(f, got, (size_t)4 * CHUNK, 0, &n, &err), MR_OK);
+    assert_int_equal(n, 2 * CHUNK + TAIL + MORE);
+    assert_memory_equal(got, want, n);
+    int64_t at = 2 * CHUNK + MR_FILE_BLOCK; /* in the middle of what lies in the page cache, not synced */
+    memcpy(pages, want + at, CHUNK);
+    parts[0].len = CHUNK;
+    sync_rc = MR_IO;
+    mr_file_write_later(f, parts, 1, at, on_synced, NULL);
+    mr_real_run(w);
+    assert_int_equal(sync_rc, MR_OK);
+    assert_int_equal(mr_file_read(f, got, (size_t)4 * CHUNK, 0, &n, &err), MR_OK);
+    assert_int_equal(n, at + CHUNK);
+    assert_memory_equal(got, want, n);
+    mr_file_close(f);
+    mr_free_pages(pages, MR_PAGES_BYTES);
+    mr_free(want);
+    mr_free(got);
+}
+
 static void files_hold_what_was_written(void **state)
 {
     struct mr_file *f;
@@ -514,6 +554,7 @@ int main(void)
         T(signals_and_watched_descriptors_wake_the_loop),
         T(files_hold_what_was_written),
         T(work_runs_on_another_thread_and_comes_back),
+        T(a_write_with_a_sync_joins_what_else_is_written),
         T(bytes_come_back_from_an_echo),
         T(a_large_send_of_bytes_and_file_waits_for_the_reader),
         T(a_paused_reader_gets_nothing_until_it_resumes),

@@ -312,6 +312,49 @@ static void a_flush_keeps_all_that_was_written_before_it(void **state)
     }
 }
 
+/* ---- writes that come with a sync */
+
+static void a_write_with_a_sync_is_seen_when_it_is_done_and_then_survives(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct mr_sim *s = mr_sim_new(seed);
+        struct mr_world *w = mr_sim_node(s, 0);
+        struct busy b = {.w = w, .f = make(w, "f")};
+        char block[MR_FILE_BLOCK], read[8];
+        size_t got;
+        memset(block, 'a', sizeof block);
+        struct mr_slice parts[2] = {{block, sizeof block}, {"tail", 4}};
+        assert_int_equal(mr_dir_sync(w, ".", &err), MR_OK);
+        mr_file_write_later(b.f, parts, 2, 0, on_synced, &b);
+        assert_int_equal(mr_file_read(b.f, read, 8, 0, &got, &err), MR_OK);
+        assert_int_equal(got, 0); /* the worker has not been there yet */
+        assert_true(mr_sim_settle(s, 100));
+        assert_int_equal(b.answers, 1);
+        assert_int_equal(b.last, MR_OK);
+        mr_file_close(b.f);
+        mr_sim_faults(w)->lose_all = true;
+        mr_sim_crash(w);
+        mr_sim_restart(w);
+        assert_int_equal(mr_file_open(w, "f", MR_FILE_WRITE, &b.f, &err), MR_OK);
+        assert_int_equal(mr_file_read(b.f, read, 8, MR_FILE_BLOCK - 4, &got, &err), MR_OK);
+        assert_int_equal(got, 8);
+        assert_memory_equal(read, "aaaatail", 8);
+        mr_sim_faults(w)->capacity = MR_FILE_BLOCK + 100;
+        mr_file_write_later(b.f, parts, 1, MR_FILE_BLOCK, on_synced, &b);
+        assert_true(mr_sim_settle(s, 100));
+        assert_int_equal(b.last, MR_NOSPACE);
+        mr_sim_faults(w)->capacity = 0;
+        mr_file_write_later(b.f, parts, 1, MR_FILE_BLOCK, on_synced, &b);
+        mr_sim_crash(w); /* it is answered all the same */
+        mr_file_close(b.f);
+        mr_sim_restart(w);
+        assert_int_equal(b.answers, 3);
+        assert_int_equal(b.last, MR_CANCELLED);
+        mr_sim_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_seed_replays_bit_for_bit),
         cmocka_unit_test(work_is_an_event_that_nobody_waits_for),
         cmocka_unit_test(a_flush_keeps_all_that_was_written_before_it),
+        cmocka_unit_test(a_write_with_a_sync_is_seen_when_it_is_done_and_then_survives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
