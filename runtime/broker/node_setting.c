@@ -36,7 +36,10 @@ enum { MIB = 1 << 20, MINUTE = 60000, HOUR = 3600000 };
 static const struct mr_node_setting rows[] = {
     YESNO("auto.create.topics.enable", auto_create_topics_enable, true,
           "A topic is made when a client asks for one that is not there."),
+    TOPIC("compression.gzip.level", "compression.gzip.level"),
+    TOPIC("compression.lz4.level", "compression.lz4.level"),
     TOPIC("compression.type", "compression.type"),
+    TOPIC("compression.zstd.level", "compression.zstd.level"),
     LONG("connections.max.idle.ms", connections_max_idle_ms, -1, INT64_MAX / 2, 10 * MINUTE,
          "A connection that says nothing for longer is closed; -1: none is."),
     YESNO("delete.topic.enable", delete_topic_enable, true, "Whether clients may delete topics."),

@@ -148,6 +148,14 @@ static void raise_high(struct mr_partition *p)
     wake(p, false);
 }
 
+/* By how many records are not on the disk, or because none may be for long. */
+static bool flush_is_due(const struct mr_partition *p)
+{
+    const struct mr_partition_config *c = &p->config;
+    return c->flush_ms == 0 ||
+           (c->flush_messages > 0 && mr_log_end(p->log).v - mr_log_synced(p->log).v >= c->flush_messages);
+}
+
 static void synced(void *arg, mr_code rc, int sys)
 {
     struct sync_ticket *ticket = arg;
@@ -166,7 +174,7 @@ static void synced(void *arg, mr_code rc, int sys)
         return;
     }
     raise_high(p);
-    if (p->config.durable && mr_log_synced(p->log).v < mr_log_end(p->log).v)
+    if (mr_log_synced(p->log).v < mr_log_end(p->log).v && (p->config.durable || flush_is_due(p)))
         want_sync(p);
 }
 
@@ -273,12 +281,8 @@ static bool appendable(struct mr_partition *p, char *bytes, size_t len, struct m
     struct mr_err err = {0};
     int64_t now_ms = mr_wall(p->world) / 1000000;
     if (!pr->trusted && !check.stamp) {
-        check.earliest = p->config.before_max_ms > 0 && p->config.before_max_ms < now_ms
-                             ? now_ms - p->config.before_max_ms
-                             : 0;
-        check.latest = p->config.after_max_ms > 0 && p->config.after_max_ms < INT64_MAX - now_ms
-                           ? now_ms + p->config.after_max_ms
-                           : 0;
+        check.earliest = p->config.before_max_ms < now_ms ? now_ms - p->config.before_max_ms : 0;
+        check.latest = p->config.after_max_ms < INT64_MAX - now_ms ? now_ms + p->config.after_max_ms : 0;
     }
     enum mr_refusal r = mr_check_batches(&check, (struct mr_slice){bytes, len}, &scratch, &err);
     mr_buf_fini(&scratch);
@@ -329,9 +333,9 @@ static void flush_due(void *arg)
 static void flush_by_settings(struct mr_partition *p)
 {
     const struct mr_partition_config *c = &p->config;
-    if (c->flush_messages > 0 && mr_log_end(p->log).v - mr_log_synced(p->log).v >= c->flush_messages)
+    if (flush_is_due(p))
         want_sync(p);
-    if (c->flush_ms <= 0 || c->flush_ms == INT64_MAX || p->flush_armed)
+    if (c->flush_ms == 0 || c->flush_ms == INT64_MAX || p->flush_armed)
         return;
     p->flush.fire = flush_due;
     p->flush.arg = p;
@@ -372,12 +376,29 @@ static bool append(struct mr_partition *p, char *bytes, size_t len, struct mr_pr
     return await(p, pr);
 }
 
+static int32_t level_of(const struct mr_partition_config *c, enum mr_codec codec)
+{
+    switch (codec) {
+    case MR_CODEC_GZIP:
+        return (int32_t)c->gzip_level;
+    case MR_CODEC_LZ4:
+        return (int32_t)c->lz4_level;
+    case MR_CODEC_ZSTD:
+        return (int32_t)c->zstd_level;
+    case MR_CODEC_NONE:
+    case MR_CODEC_SNAPPY:
+        break;
+    }
+    return MR_CODEC_LEVEL_USUAL;
+}
+
 /* The codec that the topic asks for. */
 static bool append_recoded(struct mr_partition *p, char *bytes, size_t len, struct mr_produce *pr)
 {
     struct mr_buf made = {0};
     struct mr_err err = {0};
-    mr_code rc = mr_recode((struct mr_slice){bytes, len}, (enum mr_codec)(p->config.compression - 1),
+    enum mr_codec codec = (enum mr_codec)(p->config.compression - 1);
+    mr_code rc = mr_recode((struct mr_slice){bytes, len}, codec, level_of(&p->config, codec),
                            p->config.log.max_batch_bytes, &made, &err);
     bool settled = rc ? refused(pr, rc == MR_LIMIT ? MR_REFUSE_TOO_LARGE : MR_REFUSE_STORAGE, rc, err.text)
                       : append(p, made.p, made.len, pr);

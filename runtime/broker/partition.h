@@ -29,14 +29,15 @@ enum {
 
 struct mr_partition_config {
     struct mr_log_config log;
-    bool durable;           /* fsync before readers and acks=-1 see it */
-    bool log_append_time;   /* the broker's clock instead of the producer's */
-    bool unclean;           /* a replica that is behind may lead rather than none */
-    int64_t compression;    /* 0: batches stay as producers made them; else 1 + enum mr_codec */
-    mr_ms before_max_ms;    /* records with older timestamps are refused; 0: none are */
+    bool durable;         /* fsync before readers and acks=-1 see it */
+    bool log_append_time; /* the broker's clock instead of the producer's */
+    bool unclean;         /* a replica that is behind may lead rather than none */
+    int64_t compression;  /* 0: batches stay as producers made them; else 1 + enum mr_codec */
+    int64_t gzip_level, lz4_level, zstd_level; /* of batches that are compressed anew */
+    mr_ms before_max_ms;    /* records with older timestamps are refused; INT64_MAX: none are */
     mr_ms after_max_ms;     /* the same of timestamps in the future */
     int64_t flush_messages; /* not durable: synced when so many records are not; 0: never */
-    mr_ms flush_ms;         /* not durable: synced this long after an append; 0: at the tick */
+    mr_ms flush_ms;         /* not durable: synced this long after an append; INT64_MAX: at the tick */
     int64_t min_in_sync;    /* acks -1 is refused when fewer replicas are in sync; there is one */
 };
 

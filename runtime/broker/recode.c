@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "broker/partition.h"
 
-static mr_code recode_one(struct mr_slice batch, enum mr_codec codec, struct mr_buf *scratch,
+static mr_code recode_one(struct mr_slice batch, enum mr_codec codec, int32_t level, struct mr_buf *scratch,
                           struct mr_buf *out, struct mr_err *err)
 {
     struct mr_record_walk walk;
@@ -17,6 +17,7 @@ static mr_code recode_one(struct mr_slice batch, enum mr_codec codec, struct mr_
         return rc;
     const struct mr_batch_header *h = &walk.head;
     mr_record_build_begin(&build, out);
+    build.level = level;
     build.attributes = (int16_t)(h->attributes & ~MR_BATCH_CODEC);
     build.first_timestamp = h->first_timestamp; /* with MR_BATCH_HORIZON */
     while (!(rc = mr_record_walk_next(&walk, &r, err)))
@@ -31,8 +32,8 @@ static mr_code recode_one(struct mr_slice batch, enum mr_codec codec, struct mr_
     return rc;
 }
 
-mr_code mr_recode(struct mr_slice batches, enum mr_codec codec, int64_t max_batch_bytes, struct mr_buf *out,
-                  struct mr_err *err)
+mr_code mr_recode(struct mr_slice batches, enum mr_codec codec, int32_t level, int64_t max_batch_bytes,
+                  struct mr_buf *out, struct mr_err *err)
 {
     struct mr_buf scratch = {0};
     mr_code rc = MR_OK;
@@ -46,7 +47,7 @@ mr_code mr_recode(struct mr_slice batches, enum mr_codec codec, int64_t max_batc
         size_t start = out->len;
         bool same = (h.attributes & MR_BATCH_CODEC) == (int)codec || (h.attributes & MR_BATCH_CONTROL);
         if (!same)
-            rc = recode_one(rest, codec, &scratch, out, err);
+            rc = recode_one(rest, codec, level, &scratch, out, err);
         else if (!mr_buf_put(out, rest.p, rest.len))
             rc = mr_fail(err, MR_MEMORY, "no memory to compress a batch of %zu bytes anew", rest.len);
         if (!rc && (int64_t)(out->len - start) > max_batch_bytes)

@@ -32,6 +32,13 @@ static const struct row rows[] = {
     {"compression.type", CODEC, MR_SETTING_STRING, AT(compression), 0, 0, NULL, NULL,
      "producer: batches stay as they come. uncompressed, gzip, snappy, lz4, zstd: what comes otherwise is "
      "compressed anew."},
+    {"compression.gzip.level", NUMBER, INT(gzip_level), -1, 9, NULL, NULL,
+     "Of batches that compression.type gzip compresses anew; -1 and 0: as zlib thinks best."},
+    {"compression.lz4.level", NUMBER, INT(lz4_level), 1, 17, NULL, NULL,
+     "Of batches that compression.type lz4 compresses anew. 9 is the fast way; the others are thorough, and "
+     "beyond 12 all are the same."},
+    {"compression.zstd.level", NUMBER, INT(zstd_level), -131072, 22, NULL, NULL,
+     "Of batches that compression.type zstd compresses anew."},
     {"delete.retention.ms", NUMBER, LONG(log.delete_retention_ms), 0, INT64_MAX, NULL, NULL,
      "How long compaction keeps the record that says that a key is deleted, and the markers of "
      "transactions."},
@@ -42,17 +49,31 @@ static const struct row rows[] = {
      "How long the file of a segment that retention dropped stays on the disk, under another name."},
     {"flush.messages", NUMBER, LONG(flush_messages), 1, INT64_MAX, NULL, NULL,
      "With durability page_cache: a sync follows when so many records are not on the disk."},
-    {"flush.ms", NUMBER, LONG(flush_ms), 1, INT64_MAX, NULL, NULL,
-     "With durability page_cache: a sync follows this long after an append; at the latest with the tick."},
+    {"flush.ms", NUMBER, LONG(flush_ms), 0, INT64_MAX, NULL, NULL,
+     "With durability page_cache: a sync follows this long after an append, 0: at once; at the latest with "
+     "the "
+     "tick."},
+    {"follower.replication.throttled.replicas", ONLY, MR_SETTING_LIST, 0, 0, 0, "",
+     "a partition has one replica: there is nothing to throttle",
+     "Replicas whose copying is held back. A partition has one: none is."},
     {"index.interval.bytes", NUMBER, INT(log.index_interval_bytes), 0, INT32_MAX, NULL, NULL,
      "Bytes between two entries of the offset index."},
+    {"leader.replication.throttled.replicas", ONLY, MR_SETTING_LIST, 0, 0, 0, "",
+     "a partition has one replica: there is nothing to throttle",
+     "Replicas whose copying is held back. A partition has one: none is."},
+    {"local.retention.bytes", ONLY, MR_SETTING_LONG, 0, 0, 0, "-2",
+     "all of a log is on this node's disk, and retention.bytes is its limit",
+     "How much stays here of what is kept elsewhere too. Nothing is: retention.bytes holds."},
+    {"local.retention.ms", ONLY, MR_SETTING_LONG, 0, 0, 0, "-2",
+     "all of a log is on this node's disk, and retention.ms is its limit",
+     "How long what is kept elsewhere too stays here. Nothing is: retention.ms holds."},
     {"max.compaction.lag.ms", NUMBER, LONG(log.max_compaction_lag_ms), 1, INT64_MAX, NULL, NULL,
      "What is older is compacted even when little has changed; the segment in use is closed for it."},
     {"max.message.bytes", NUMBER, INT(log.max_batch_bytes), 0, 256 << 20, NULL, NULL,
      "Largest batch that is taken, in bytes, as compressed."},
-    {"message.timestamp.after.max.ms", NUMBER, LONG(after_max_ms), 1, INT64_MAX, NULL, NULL,
+    {"message.timestamp.after.max.ms", NUMBER, LONG(after_max_ms), 0, INT64_MAX, NULL, NULL,
      "How far in the future the timestamp of a record may be."},
-    {"message.timestamp.before.max.ms", NUMBER, LONG(before_max_ms), 1, INT64_MAX, NULL, NULL,
+    {"message.timestamp.before.max.ms", NUMBER, LONG(before_max_ms), 0, INT64_MAX, NULL, NULL,
      "How old the timestamp of a record may be."},
     {"message.timestamp.type", CHOICE, MR_SETTING_STRING, AT(log_append_time), 0, 0, "CreateTime",
      "LogAppendTime", "Whose clock stamps the records: the producer's or the broker's."},
@@ -65,6 +86,12 @@ static const struct row rows[] = {
     {"preallocate", ONLY, MR_SETTING_BOOL, 0, 0, 0, "false",
      "files grow as they are written, so that a crash leaves no zeros behind the last record",
      "Whether the file of a segment is made in its full size."},
+    {"remote.log.copy.disable", ONLY, MR_SETTING_BOOL, 0, 0, 0, "false", "logs are not copied elsewhere",
+     "Whether copying to a storage elsewhere is stopped. There is none."},
+    {"remote.log.delete.on.disable", ONLY, MR_SETTING_BOOL, 0, 0, 0, "false", "logs are not copied elsewhere",
+     "What happens to copies in a storage elsewhere when that ends. There is none."},
+    {"remote.storage.enable", ONLY, MR_SETTING_BOOL, 0, 0, 0, "false", "logs are not copied elsewhere",
+     "Whether old segments are moved to a storage elsewhere. There is none."},
     {"retention.bytes", NUMBER, LONG(log.retention_bytes), -1, INT64_MAX, NULL, NULL,
      "Oldest segments go while a partition is larger; -1: no limit."},
     {"retention.ms", NUMBER, LONG(log.retention_ms), -1, INT64_MAX, NULL, NULL,
@@ -94,6 +121,9 @@ void mr_setting_defaults(struct mr_partition_config *c)
     c->after_max_ms = 3600000;
     c->before_max_ms = c->flush_messages = c->flush_ms = INT64_MAX;
     c->min_in_sync = 1;
+    c->gzip_level = -1;
+    c->lz4_level = 9;
+    c->zstd_level = 3;
 }
 
 static const struct row *find(struct mr_slice name)

@@ -21,6 +21,8 @@
 
 enum {
     ZSTD_LEVEL = 3,
+    LZ4_LEVEL = 9,      /* Kafka's number for the fast way; others are thorough */
+    LZ4_LEVEL_MAX = 12, /* that there is */
     GZIP_WINDOW = 15 + 16,
     INFLATE_STEP_MIN = 16 * 1024,
     ZSTD_KEEP_MAX = 16 << 20, /* bytes: a frame may ask for a window of 128 MiB; nobody keeps that for it */
@@ -29,6 +31,7 @@ enum {
 struct bench {
     z_stream inflate, deflate;
     bool inflate_on, deflate_on;
+    int deflate_level; /* that `deflate` was made with */
     ZSTD_DCtx *zstd_in;
     ZSTD_CCtx *zstd_out;
     LZ4F_dctx *lz4_in;
@@ -275,12 +278,16 @@ mr_code mr_codec_inflate(enum mr_codec codec, struct mr_slice in, struct mr_buf 
 }
 
 /* The deflaters write at most `cap` bytes to `to`, answer how many, 0 for "no memory". */
-static bool deflate_gzip_begin(struct bench *b)
+static bool deflate_gzip_begin(struct bench *b, int32_t level)
 {
-    if (b->deflate_on)
+    level = level < 1 ? Z_DEFAULT_COMPRESSION : level > 9 ? 9 : level;
+    if (b->deflate_on && b->deflate_level == level)
         return deflateReset(&b->deflate) == Z_OK;
-    b->deflate_on = deflateInit2(&b->deflate, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8,
-                                 Z_DEFAULT_STRATEGY) == Z_OK;
+    if (b->deflate_on)
+        (void)deflateEnd(&b->deflate);
+    b->deflate = (z_stream){0};
+    b->deflate_level = level;
+    b->deflate_on = deflateInit2(&b->deflate, level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK;
     return b->deflate_on;
 }
 
@@ -299,19 +306,23 @@ static size_t deflate_lz4(const char *in, size_t len, char *to, size_t cap, cons
     return LZ4F_isError(got) ? 0 : got;
 }
 
-static size_t deflate_zstd(struct bench *b, const char *in, size_t len, char *to, size_t cap)
+static size_t deflate_zstd(struct bench *b, int32_t level, const char *in, size_t len, char *to, size_t cap)
 {
     if (!b->zstd_out && !(b->zstd_out = ZSTD_createCCtx()))
         return 0;
-    size_t got = ZSTD_compressCCtx(b->zstd_out, to, cap, in, len, ZSTD_LEVEL);
+    size_t got =
+        ZSTD_compressCCtx(b->zstd_out, to, cap, in, len, level == MR_CODEC_LEVEL_USUAL ? ZSTD_LEVEL : level);
     return ZSTD_isError(got) ? 0 : got;
 }
 
-mr_code mr_codec_deflate_tail(enum mr_codec codec, struct mr_buf *out, size_t from, bool *smaller,
-                              struct mr_err *err)
+mr_code mr_codec_deflate_tail(enum mr_codec codec, int32_t level, struct mr_buf *out, size_t from,
+                              bool *smaller, struct mr_err *err)
 {
     const LZ4F_preferences_t lz4 = {
-        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
+        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+        .compressionLevel = level == MR_CODEC_LEVEL_USUAL || level == LZ4_LEVEL ? 0
+                            : level > LZ4_LEVEL_MAX                             ? LZ4_LEVEL_MAX
+                                                                                : level};
     size_t len = out->len - from, cap = 0, got = 0;
     struct bench *b = bench_of_thread();
     *smaller = false;
@@ -319,7 +330,7 @@ mr_code mr_codec_deflate_tail(enum mr_codec codec, struct mr_buf *out, size_t fr
         return no_memory(err, "record");
     switch (codec) {
     case MR_CODEC_GZIP:
-        if (!deflate_gzip_begin(b))
+        if (!deflate_gzip_begin(b, level))
             return no_memory(err, "gzip");
         cap = deflateBound(&b->deflate, len);
         break;
@@ -347,7 +358,7 @@ mr_code mr_codec_deflate_tail(enum mr_codec codec, struct mr_buf *out, size_t fr
     else if (codec == MR_CODEC_LZ4)
         got = deflate_lz4(in, len, to, cap, &lz4);
     else
-        got = deflate_zstd(b, in, len, to, cap);
+        got = deflate_zstd(b, level, in, len, to, cap);
     if (got == 0)
         return no_memory(err, "record");
     if (got >= len)

@@ -16,9 +16,10 @@
 mr_code mr_codec_inflate(enum mr_codec codec, struct mr_slice in, struct mr_buf *out, size_t limit,
                          struct mr_err *err);
 
-/* Compresses the tail of `out`, from byte `from` to its end, in place. *smaller is false, and the tail as it
+/* Compresses the tail of `out`, from byte `from` to its end, in place; level as in record.h, others are
+ * brought to the nearest that there is. *smaller is false, and the tail as it
  * was, when compression does not pay. */
-mr_code mr_codec_deflate_tail(enum mr_codec codec, struct mr_buf *out, size_t from, bool *smaller,
-                              struct mr_err *err);
+mr_code mr_codec_deflate_tail(enum mr_codec codec, int32_t level, struct mr_buf *out, size_t from,
+                              bool *smaller, struct mr_err *err);
 
 #endif

@@ -236,7 +236,8 @@ mr_code mr_record_walk_next(struct mr_record_walk *walk, struct mr_record *out, 
 
 void mr_record_build_begin(struct mr_record_build *b, struct mr_buf *out)
 {
-    *b = (struct mr_record_build){.out = out, .start = out->len, .last_delta = -1};
+    *b = (struct mr_record_build){
+        .out = out, .start = out->len, .level = MR_CODEC_LEVEL_USUAL, .last_delta = -1};
 }
 
 static inline size_t bytes_size(bool present, size_t len)
@@ -357,7 +358,7 @@ mr_code mr_record_build_end(struct mr_record_build *b, enum mr_codec codec, int6
         return mr_fail(err, MR_BADDATA, "a record batch needs at least one record");
     if (codec != MR_CODEC_NONE) {
         bool smaller = false;
-        mr_code rc = mr_codec_deflate_tail(codec, out, b->start + MR_BATCH_HEADER, &smaller, err);
+        mr_code rc = mr_codec_deflate_tail(codec, b->level, out, b->start + MR_BATCH_HEADER, &smaller, err);
         if (rc) {
             out->len = b->start;
             return rc;

@@ -9,6 +9,7 @@
 
 enum { MR_BATCH_HEADER = 61 }; /* bytes */
 enum mr_codec { MR_CODEC_NONE, MR_CODEC_GZIP, MR_CODEC_SNAPPY, MR_CODEC_LZ4, MR_CODEC_ZSTD };
+enum { MR_CODEC_LEVEL_USUAL = INT32_MIN }; /* gzip has -1 and 1 to 9, lz4 1 to 17, zstd -131072 to 22 */
 
 struct mr_batch_header {
     int64_t base_offset;
@@ -89,6 +90,7 @@ struct mr_record_build {
     size_t start;
     int64_t first_timestamp, max_timestamp;
     int32_t count;
+    int32_t level;      /* of the codec; set after begin, which makes it MR_CODEC_LEVEL_USUAL */
     int32_t last_delta; /* offset of the last record, relative to the base */
     int16_t attributes; /* set after begin: MR_BATCH_TRANSACTIONAL, MR_BATCH_CONTROL, and with
                          * MR_BATCH_HORIZON first_timestamp as well, to what it is to be */

@@ -72,7 +72,13 @@ static inline void settle(struct mill *m) /* a second: longer than any sync, sho
 
 static inline struct mr_partition_config plain_config(void)
 {
-    struct mr_partition_config c = {.durable = true};
+    struct mr_partition_config c = {.durable = true,
+                                    .gzip_level = -1,
+                                    .lz4_level = 9,
+                                    .zstd_level = 3,
+                                    .before_max_ms = INT64_MAX,
+                                    .after_max_ms = INT64_MAX,
+                                    .flush_ms = INT64_MAX};
     mr_log_config_init(&c.log);
     return c;
 }

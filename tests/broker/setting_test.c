@@ -120,22 +120,32 @@ static void every_setting_keeps_to_its_bounds(void **state)
         int type;
     } cases[] = {
         {"cleanup.policy", "compact,delete", "", "compress", 7},
+        {"compression.gzip.level", "9", "-1", "10", 3},
+        {"compression.lz4.level", "17", "1", "0", 3},
         {"compression.type", "zstd", "uncompressed", "brotli", 2},
+        {"compression.zstd.level", "-131072", "22", "23", 3},
         {"delete.retention.ms", "0", "9223372036854775807", "-1", 5},
         {"durability", "page_cache", "fsync", "none", 2},
         {"file.delete.delay.ms", "0", "60000", "-1", 5},
         {"flush.messages", "1", "10", "0", 5},
-        {"flush.ms", "1", "10", "0", 5},
+        {"flush.ms", "0", "10", "-1", 5},
+        {"follower.replication.throttled.replicas", "", "", "0:1", 7},
         {"index.interval.bytes", "0", "2147483647", "2147483648", 3},
+        {"leader.replication.throttled.replicas", "", "", "*", 7},
+        {"local.retention.bytes", "-2", "-2", "5", 5},
+        {"local.retention.ms", "-2", "-2", "5", 5},
         {"max.compaction.lag.ms", "1", "9223372036854775807", "0", 5},
         {"max.message.bytes", "0", "268435456", "268435457", 3},
-        {"message.timestamp.after.max.ms", "1", "9223372036854775807", "0", 5},
-        {"message.timestamp.before.max.ms", "1", "9223372036854775807", "soon", 5},
+        {"message.timestamp.after.max.ms", "0", "9223372036854775807", "-1", 5},
+        {"message.timestamp.before.max.ms", "0", "9223372036854775807", "soon", 5},
         {"message.timestamp.type", "LogAppendTime", "CreateTime", "createtime", 2},
         {"min.cleanable.dirty.ratio", "0.25", "1.0", "1.1", 6},
         {"min.compaction.lag.ms", "1", "0", "-1", 5},
         {"min.insync.replicas", "2", "1", "0", 3},
         {"preallocate", "false", "false", "true", 1},
+        {"remote.log.copy.disable", "false", "false", "true", 1},
+        {"remote.log.delete.on.disable", "false", "false", "true", 1},
+        {"remote.storage.enable", "false", "false", "true", 1},
         {"retention.bytes", "-1", "1", "-2", 5},
         {"retention.ms", "-1", "1", "-2", 5},
         {"segment.bytes", "4096", "2147483647", "4095", 3},
@@ -320,6 +330,74 @@ static void a_topic_compresses_anew_what_comes_in_another_codec(void **state)
     mr_sim_free(m.sim);
 }
 
+/* Bytes that a batch of words takes at that level. */
+static int64_t stored_at(struct mill *m, struct mr_broker *b, const char *codec, const char *level)
+{
+    static const char *const words[] = {"mill ", "race ", "water ", "wheel ", "stone ", "sluice ", "weir "};
+    char name[40], text[30000];
+    struct mr_slice v = {text, 0};
+    uint32_t x = 1;
+    while (v.len < sizeof text - 8) {
+        x = x * 1664525u + 1013904223u;
+        const char *w = words[(x >> 24) % 7];
+        memcpy(text + v.len, w, strlen(w));
+        v.len += strlen(w);
+    }
+    struct mr_buf batch = {0};
+    struct mr_record_build build;
+    struct mr_err err = {0};
+    mr_record_build_begin(&build, &batch);
+    assert_true(mr_record_build_add(&build, 1000, NULL, &v, NULL, 0));
+    assert_int_equal(mr_record_build_end(&build, MR_CODEC_NONE, -1, -1, -1, &err), MR_OK);
+    struct mr_partition *p = topic(b, "t");
+    (void)snprintf(name, sizeof name, "compression.%s.level", codec);
+    must_set(b, "compression.type", codec);
+    must_set(b, name, level);
+    assert_int_equal(put(m, p, batch), MR_REFUSE_NONE);
+    assert_int_equal(count_records(p, NULL), 1);
+    int64_t bytes = mr_partition_bytes(p);
+    assert_int_equal(mr_broker_delete(b, MR_SLICE("t"), NULL), MR_REFUSE_NONE);
+    return bytes;
+}
+
+static void the_level_says_how_thoroughly_a_topic_compresses(void **state)
+{
+    static const struct {
+        const char *codec, *little, *much;
+    } rows[] = {{"gzip", "1", "9"}, {"lz4", "9", "12"}, {"zstd", "-50", "19"}};
+    struct mill m = mill_new(16);
+    struct mr_broker *b = open_with(&m, 0);
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        int64_t little = stored_at(&m, b, rows[i].codec, rows[i].little);
+        int64_t much = stored_at(&m, b, rows[i].codec, rows[i].much);
+        if (much >= little * 95 / 100)
+            fail_msg("%s: %lld bytes at level %s, %lld at %s", rows[i].codec, (long long)little,
+                     rows[i].little, (long long)much, rows[i].much);
+        assert_int_equal(stored_at(&m, b, rows[i].codec, rows[i].little), little); /* and back again */
+    }
+    mr_broker_close(b);
+    mr_sim_free(m.sim);
+}
+
+static void a_limit_of_nothing_is_a_limit(void **state)
+{
+    struct mill m = mill_new(17);
+    struct mr_broker *b = open_with(&m, 0);
+    (void)state;
+    struct mr_partition *p = topic(b, "t");
+    must_set(b, "message.timestamp.before.max.ms", "0");
+    must_set(b, "message.timestamp.after.max.ms", "0");
+    int64_t now = now_ms(&m);
+    assert_int_equal(put(&m, p, keyed("k", "a", 0, now - 1, MR_CODEC_NONE)), MR_REFUSE_INVALID_TIMESTAMP);
+    now = now_ms(&m);
+    assert_int_equal(put(&m, p, keyed("k", "a", 0, now + 2, MR_CODEC_NONE)), MR_REFUSE_INVALID_TIMESTAMP);
+    now = now_ms(&m);
+    assert_int_equal(put(&m, p, keyed("k", "a", 0, now, MR_CODEC_NONE)), MR_REFUSE_NONE);
+    mr_broker_close(b);
+    mr_sim_free(m.sim);
+}
+
 static void acks_of_all_need_the_replicas_that_the_topic_asks_for(void **state)
 {
     struct mill m = mill_new(7);
@@ -341,7 +419,7 @@ static void acks_of_all_need_the_replicas_that_the_topic_asks_for(void **state)
 /* How many records of a page_cache topic a loss of power takes back. */
 static void flush_settings_say_what_a_loss_of_power_may_take(void **state)
 {
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < 4; way++) {
         struct mill m = mill_new(8 + (uint64_t)way);
         struct mr_broker *b = open_with(&m, 0);
         struct sent s;
@@ -352,6 +430,8 @@ static void flush_settings_say_what_a_loss_of_power_may_take(void **state)
             must_set(b, "flush.messages", "4");
         if (way == 2)
             must_set(b, "flush.ms", "500");
+        if (way == 3)
+            must_set(b, "flush.ms", "0");
         mr_sim_faults(m.world)->lose_all = true;
         for (int i = 0; i < 4; i++) {
             produce(p, &s, -1, keyed("k", "a", 0, -1, MR_CODEC_NONE));
@@ -554,6 +634,8 @@ int main(void)
         cmocka_unit_test(a_compacted_topic_takes_no_record_without_a_key),
         cmocka_unit_test(timestamps_are_held_to_their_limits),
         cmocka_unit_test(a_topic_compresses_anew_what_comes_in_another_codec),
+        cmocka_unit_test(the_level_says_how_thoroughly_a_topic_compresses),
+        cmocka_unit_test(a_limit_of_nothing_is_a_limit),
         cmocka_unit_test(acks_of_all_need_the_replicas_that_the_topic_asks_for),
         cmocka_unit_test(flush_settings_say_what_a_loss_of_power_may_take),
         cmocka_unit_test(segments_end_by_size_age_and_index),
