@@ -203,6 +203,8 @@ bool mr_group_store(struct mr_group *g, enum mr_ticket_kind kind, int32_t genera
 static mr_code keep_group(struct mr_group *g, const struct mr_record *r, struct mr_err *err)
 {
     mr_group_drop(g->groups, &g->loaded);
+    if (!r->has_value)
+        mr_group_held_drop(g); /* it was deleted, and with it what transactions held for it */
     if (r->has_value && !(g->loaded = mr_group_copy(g->groups, r->value)).p)
         return mr_fail(err, MR_MEMORY, "no memory for group '%.*s'", MR_SLICE_ARG(g->id));
     return MR_OK;

@@ -15,13 +15,15 @@ static bool is_held(const struct mr_group_ticket *t)
     return t->kind == MR_TICKET_TXN_OFFSETS && t->held;
 }
 
+/* But of topics that are gone by now. */
 static void take(struct mr_group_ticket *t)
 {
+    const struct mr_broker *b = t->groups->broker;
     const struct mr_offsets *have = &t->group->offsets;
     size_t n = 0;
     for (size_t i = 0; i < t->row_count; i++) {
         const struct mr_offset_entry *e = mr_offsets_get(have, t->rows[i].topic, t->rows[i].entry.partition);
-        if (!e || e->at < t->rows[i].entry.at)
+        if ((!e || e->at < t->rows[i].entry.at) && mr_broker_topic(b, t->rows[i].topic))
             t->rows[n++] = t->rows[i];
     }
     t->row_count = n;

@@ -1,21 +1,11 @@
 /* damage_test.c - bits that flip in what the coordinators and producers keep on disk: it is refused, or made
  * again from what is whole, and nothing else is disturbed. */
+#include "broker/moved.h"
 #include "broker/shop.h"
 
 #include "base/arena.h"
 
 enum { GROUPS = 8, IDS = 8, FILE_BYTES_MAX = 1 << 20 };
-
-struct moved {
-    struct mr_commit c; /* first */
-    struct mr_commit_row row;
-    bool done;
-};
-
-static void on_moved(struct mr_commit *c)
-{
-    ((struct moved *)(void *)c)->done = true;
-}
 
 static void name_of(const char *prefix, int i, char out[16])
 {
@@ -26,18 +16,8 @@ static enum mr_refusal move(struct shop *s, int group, int64_t offset)
 {
     char name[16];
     name_of("g", group, name);
-    struct moved m = {.c = {.group = mr_slice_of(name),
-                            .generation = -1,
-                            .retention_ms = -1,
-                            .row_count = 1,
-                            .done = on_moved},
-                      .row = {.topic = MR_SLICE("t"), .offset = offset, .metadata = MR_SLICE("meta")}};
-    m.c.rows = &m.row;
-    m.done = mr_groups_commit(s->groups, &m.c);
-    for (int i = 0; !m.done && i < 100; i++)
-        pass(s, 5);
-    assert_true(m.done);
-    return m.row.refusal;
+    struct moved m = moved_to(name, offset, MR_SLICE("meta"));
+    return moved_send(&s->m, s->groups, &m);
 }
 
 /* Offsets 100 and then 200 of some groups; ids with epoch 1, and one transaction each that is committed. */

@@ -1,6 +1,7 @@
 /* group_fault_test.c - members that die at any point of their life, power that goes at any operation of the
  * disk, budgets that are used up: what the others see. */
 #include "broker/group_site.h"
+#include "broker/moved.h"
 
 #include "sim/seeds.h"
 
@@ -225,17 +226,6 @@ static void a_leader_that_dies_while_its_assignments_are_written_leaves_a_group_
 
 enum { MOVES = 12 };
 
-struct moved {
-    struct mr_commit c; /* first */
-    struct mr_commit_row row;
-    bool done;
-};
-
-static void on_moved(struct mr_commit *c)
-{
-    ((struct moved *)(void *)c)->done = true;
-}
-
 /* What was answered, to hold against what is there after the power came back. */
 struct promise {
     int64_t asked, acked; /* of the offsets; -1 none */
@@ -256,19 +246,10 @@ static void run_until(struct site *s, const bool *waits, bool until)
 
 static void commit_next(struct site *s, const struct client *c, struct promise *p)
 {
-    struct moved m = {.c = {.group = MR_SLICE("g"),
-                            .member = mr_slice_of(c->id),
-                            .generation = c->generation,
-                            .retention_ms = -1,
-                            .row_count = 1,
-                            .done = on_moved},
-                      .row = {.topic = MR_SLICE("t"), .offset = ++p->asked, .metadata = MR_SLICE("meta")}};
-    m.c.rows = &m.row;
-    m.done = mr_groups_commit(s->groups, &m.c);
-    run_until(s, &m.done, true);
-    if (!m.done)
-        mr_groups_forget_commit(&m.c);
-    else if (up(s) && m.row.refusal == MR_REFUSE_NONE)
+    struct moved m = moved_to("g", ++p->asked, MR_SLICE("meta"));
+    m.c.member = mr_slice_of(c->id);
+    m.c.generation = c->generation;
+    if (moved_send(&s->mill, s->groups, &m) == MR_REFUSE_NONE)
         p->acked = p->asked;
 }
 
@@ -359,23 +340,10 @@ static void power_lost_at_any_operation_takes_back_nothing_that_was_answered(voi
 
 /* ------------------------------------------------------------------ budgets */
 
-static struct mr_commit_row note_of(const char *metadata, size_t len)
+static enum mr_refusal note(struct site *s, const char *group, const char *metadata, size_t len)
 {
-    return (struct mr_commit_row){.topic = MR_SLICE("t"), .offset = 1, .metadata = {metadata, len}};
-}
-
-static enum mr_refusal note(struct site *s, const char *group, struct mr_commit_row row)
-{
-    struct moved m = {.c = {.group = mr_slice_of(group),
-                            .generation = -1,
-                            .retention_ms = -1,
-                            .row_count = 1,
-                            .done = on_moved},
-                      .row = row};
-    m.c.rows = &m.row;
-    m.done = mr_groups_commit(s->groups, &m.c);
-    run_until(s, &m.done, true);
-    return m.row.refusal;
+    struct moved m = moved_to(group, 1, (struct mr_slice){metadata, len});
+    return moved_send(&s->mill, s->groups, &m);
 }
 
 static void what_clients_say_has_one_budget_and_what_goes_makes_room(void **state)
@@ -399,7 +367,7 @@ static void what_clients_say_has_one_budget_and_what_goes_makes_room(void **stat
     int taken = 0;
     while (taken < 30) {
         (void)snprintf(name, sizeof name, "g%d", taken);
-        enum mr_refusal why = note(s, name, note_of(big, sizeof big));
+        enum mr_refusal why = note(s, name, big, sizeof big);
         if (why) {
             assert_int_equal(why, MR_REFUSE_INVALID_COMMIT_SIZE);
             break;
@@ -416,7 +384,7 @@ static void what_clients_say_has_one_budget_and_what_goes_makes_room(void **stat
     /* what goes makes room */
     for (int i = 0; i < taken; i++) {
         (void)snprintf(name, sizeof name, "g%d", i);
-        assert_int_equal(note(s, name, note_of("", 0)), MR_REFUSE_NONE);
+        assert_int_equal(note(s, name, "", 0), MR_REFUSE_NONE);
     }
     join(b);
     assert_int_equal(b->refusal, MR_REFUSE_MEMBER_ID_REQUIRED);
@@ -439,7 +407,7 @@ static void a_budget_that_is_smaller_than_what_is_on_disk_hides_nothing(void **s
     assert_int_equal(mr_broker_create(s->broker, MR_SLICE("t"), 1, NULL, 0, false, NULL, &err), 0);
     for (int i = 0; i < 20; i++) {
         (void)snprintf(name, sizeof name, "g%d", i);
-        assert_int_equal(note(s, name, note_of(big, sizeof big)), MR_REFUSE_NONE);
+        assert_int_equal(note(s, name, big, sizeof big), MR_REFUSE_NONE);
     }
     s->config.bytes_max = 10000;
     restart(s, false);
@@ -448,7 +416,7 @@ static void a_budget_that_is_smaller_than_what_is_on_disk_hides_nothing(void **s
         assert_true(mr_groups_committed(s->groups, mr_slice_of(name), MR_SLICE("t"), 0, &c));
         assert_int_equal(c.metadata.len, sizeof big);
     }
-    assert_int_equal(note(s, "g0", note_of(big, 10)), MR_REFUSE_INVALID_COMMIT_SIZE);
+    assert_int_equal(note(s, "g0", big, 10), MR_REFUSE_INVALID_COMMIT_SIZE);
     site_free(s);
 }
 

@@ -1,36 +1,16 @@
 /* replay_test.c - the coordinators' own topics at start: disks that fail for a while, clocks that jump. */
+#include "broker/moved.h"
 #include "broker/shop.h"
 
 #include "broker/replay.h"
 
 enum { HOUR = 3600 * 1000, DAY = 24 * HOUR };
 
-struct moved {
-    struct mr_commit c; /* first */
-    struct mr_commit_row row;
-    bool done;
-};
-
-static void on_moved(struct mr_commit *c)
-{
-    ((struct moved *)(void *)c)->done = true;
-}
-
-/* An offset of a group without members, in partition 0 of t. */
+/* An offset of a group without members. */
 static enum mr_refusal move(struct shop *s, const char *group, int64_t offset)
 {
-    struct moved m = {.c = {.group = mr_slice_of(group),
-                            .generation = -1,
-                            .retention_ms = -1,
-                            .row_count = 1,
-                            .done = on_moved},
-                      .row = {.topic = MR_SLICE("t"), .offset = offset, .metadata = MR_SLICE("")}};
-    m.c.rows = &m.row;
-    m.done = mr_groups_commit(s->groups, &m.c);
-    for (int i = 0; !m.done && i < 100; i++)
-        pass(s, 5);
-    assert_true(m.done);
-    return m.row.refusal;
+    struct moved m = moved_to(group, offset, MR_SLICE(""));
+    return moved_send(&s->m, s->groups, &m);
 }
 
 /* -1: none; -2: refused. */
