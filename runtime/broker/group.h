@@ -38,6 +38,8 @@ enum {
 };
 #define MR_OFFSETS_TOPIC "__consumer_offsets"
 
+/* Those that are settings of a node too (node_setting.h) are what a node starts with: while it runs they are
+ * asked of mr_broker_node_settings each time, and a broker without a node is given them in its config. */
 struct mr_groups_config {
     int32_t partitions; /* of __consumer_offsets when it is made. Kafka has 50, to spread coordinators over a
                        cluster; a single node gains from few, whose commits share their fsyncs: default 4 */

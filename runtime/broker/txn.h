@@ -31,7 +31,7 @@ enum {
     MR_TXNS_PARTS_MAX = 1000000,
 };
 
-struct mr_txns_config {
+struct mr_txns_config {    /* see mr_groups_config */
     int32_t partitions;    /* of __transaction_state when it is made; default 4 (see mr_groups_config) */
     mr_ms timeout_max_ms;  /* transaction.max.timeout.ms; default 1 h */
     mr_ms expiry_ms;       /* ids that nobody uses are forgotten after; default 7 days */

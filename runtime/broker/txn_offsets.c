@@ -119,8 +119,11 @@ void mr_group_held_drop(struct mr_group *g)
 
 bool mr_groups_unstable(struct mr_groups *gs, struct mr_slice group, struct mr_slice topic, int32_t partition)
 {
+    const struct mr_group *g = mr_group_at(gs, group, false);
+    if (!g || g->tickets == 0)
+        return false;
     for (const struct mr_group_ticket *t = gs->tickets; t; t = t->next) {
-        if (t->kind != MR_TICKET_TXN_OFFSETS || !mr_slice_eq(t->group->id, group))
+        if (t->kind != MR_TICKET_TXN_OFFSETS || t->group != g)
             continue;
         for (size_t i = 0; i < t->row_count; i++)
             if (t->rows[i].entry.partition == partition && mr_slice_eq(t->rows[i].topic, topic))
