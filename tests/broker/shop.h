@@ -88,6 +88,10 @@ static inline struct mr_partition *shelf(struct shop *s, int32_t partition)
 {
     struct mr_err err = {0};
     struct mr_partition *p = shelf_try(s, partition, &err);
+    for (int i = 0; !p && err.code == MR_AGAIN && i < 200; i++) { /* a worker recovers it */
+        pass(s, 5);
+        p = shelf_try(s, partition, &err);
+    }
     if (!p)
         fail_msg("%s", err.text);
     return p;
