@@ -51,6 +51,9 @@ static void marked(struct mr_txn *x, struct mr_txn_part *part, const struct mr_p
     case MR_REFUSE_PRODUCER_EPOCH:     /* somebody newer was there: it has been ended already */
     case MR_REFUSE_COORDINATOR_FENCED: /* a person has ended it */
         break;
+    case MR_REFUSE_NOT_LEADER: /* a worker recovers it: the next tick comes again */
+        mr_txn_end_answer(x);
+        return;
     default:
         tell_stuck(x, part, pr->why);
         return;
