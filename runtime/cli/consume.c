@@ -8,7 +8,7 @@
  *         --until-end: what was there at the start is written and nothing that came later; of a group it ends
  * when each partition of this member has nothing more at that moment
  */
-#include "cli/kafka.h"
+#include "cli/print.h"
 
 #include "base/buf.h"
 #include "base/text.h"
@@ -21,178 +21,32 @@
 
 enum { WAIT_MS = 100, COMMIT_MS = 1000, PARTITIONS_MAX = 1000000, OUT_BYTES = 256 << 10, POLL_EVERY = 1024 };
 
-/* A piece of --format: text as it is, or one of the letters. */
-struct piece {
-    char letter; /* 0: text */
-    const char *text;
-    size_t len;
-};
-enum { PIECES_MAX = 64 };
-
 struct consumer {
     struct mr_kafka k; /* first: the opaque of its callbacks */
-    const char *topic, *group, *null;
-    bool json, until_end;
-    int64_t count; /* records to read; -1: no limit */
-    struct piece pieces[PIECES_MAX];
-    size_t piece_count;
+    const char *topic, *group;
+    struct mr_printer print;
+    bool until_end;                           /* it ends at some place: `ends`, or of a group the end */
+    int64_t count;                            /* records to read; -1: no limit */
     rd_kafka_topic_t *rkt;                    /* without a group */
     rd_kafka_queue_t *records;                /* without a group */
     rd_kafka_topic_partition_list_t *parts;   /* being read; .opaque set: at its end */
     rd_kafka_topic_partition_list_t *written; /* of a group: where to go on; what is to be committed */
-    rd_kafka_topic_partition_list_t *ends;    /* without a group: the next offsets at the start */
+    rd_kafka_topic_partition_list_t *ends;    /* without a group: where it ends */
     bool assigned, uncommitted;
     bool had_enough; /* standard output was closed by its reader */
     int64_t committed_ms;
-    struct mr_buf out;
-    struct mr_jsonl line;
     uint64_t records_out, bytes;
     struct mr_kafka_progress progress;
 };
-
-/* ------------------------------------------------------------------ --format */
-
-static const char letters[] = "kvtophTDKS%";
-
-/* Escapes are taken in place: "a\n" becomes two bytes. false: told. */
-static bool parse_format(const struct mr_verb *v, struct consumer *c, char *text)
-{
-    char *to = text, *start = text;
-    for (char *p = text; *p; p++) {
-        struct piece *last = &c->pieces[c->piece_count];
-        if (c->piece_count + 2 > PIECES_MAX) {
-            mr_cli_say("millrace %s: --format has more than %d pieces", v->name, PIECES_MAX);
-            return false;
-        }
-        if (*p == '\\') {
-            static const char from[] = "nt0r\\", into[] = "\n\t\0\r\\";
-            const char *at = p[1] ? strchr(from, p[1]) : NULL;
-            if (!at) {
-                mr_cli_say("millrace %s: --format: '\\%c' is none of \\n \\t \\r \\0 \\\\", v->name,
-                           p[1] ? p[1] : ' ');
-                return false;
-            }
-            *to++ = into[at - from];
-            p++;
-        } else if (*p == '%') {
-            if (!p[1] || !strchr(letters, p[1])) {
-                mr_cli_say(
-                    "millrace %s: --format: '%%%c' is none of %%k key, %%v value, %%t topic, %%o offset, %%p "
-                    "partition, %%h headers, %%T timestamp, %%D date, %%K and %%S sizes of key and value, "
-                    "%%%%",
-                    v->name, p[1] ? p[1] : ' ');
-                return false;
-            }
-            if (to > start)
-                *last = (struct piece){0, start, (size_t)(to - start)}, c->piece_count++;
-            c->pieces[c->piece_count++] = (struct piece){.letter = p[1]};
-            p++;
-            start = to;
-        } else {
-            *to++ = *p;
-        }
-    }
-    if (to > start)
-        c->pieces[c->piece_count++] = (struct piece){0, start, (size_t)(to - start)};
-    return true;
-}
-
-static bool put_bytes(struct consumer *c, const void *p, size_t len)
-{
-    if (!p && c->null)
-        return mr_buf_puts(&c->out, c->null);
-    return mr_buf_put(&c->out, p ? p : "", p ? len : 0);
-}
-
-static bool put_headers(struct consumer *c, const rd_kafka_message_t *m)
-{
-    rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t len;
-    if (rd_kafka_message_headers(m, &headers))
-        return true; /* it has none */
-    for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &len); i++)
-        if (!mr_buf_printf(&c->out, "%s%s=", i ? "," : "", name) || !put_bytes(c, value, len))
-            return false;
-    return true;
-}
-
-static bool put_piece(struct consumer *c, const struct piece *piece, const rd_kafka_message_t *m)
-{
-    rd_kafka_timestamp_type_t kind;
-    char date[40];
-    switch (piece->letter) {
-    case 0:
-        return mr_buf_put(&c->out, piece->text, piece->len);
-    case 'k':
-        return put_bytes(c, m->key, m->key_len);
-    case 'v':
-        return put_bytes(c, m->payload, m->len);
-    case 't':
-        return mr_buf_puts(&c->out, rd_kafka_topic_name(m->rkt));
-    case 'o':
-        return mr_buf_printf(&c->out, "%" PRId64, m->offset);
-    case 'p':
-        return mr_buf_printf(&c->out, "%" PRId32, m->partition);
-    case 'h':
-        return put_headers(c, m);
-    case 'T':
-        return mr_buf_printf(&c->out, "%" PRId64, rd_kafka_message_timestamp(m, &kind));
-    case 'D':
-        (void)mr_rfc3339_print(rd_kafka_message_timestamp(m, &kind) * 1000000, date);
-        return mr_buf_puts(&c->out, date);
-    case 'K':
-        return mr_buf_printf(&c->out, "%zd", m->key ? (ssize_t)m->key_len : -1);
-    case 'S':
-        return mr_buf_printf(&c->out, "%zd", m->payload ? (ssize_t)m->len : -1);
-    default:
-        return mr_buf_puts(&c->out, "%");
-    }
-}
-
-static bool put_json(struct consumer *c, const rd_kafka_message_t *m)
-{
-    struct mr_jsonl *j = &c->line;
-    rd_kafka_timestamp_type_t kind;
-    rd_kafka_headers_t *headers = NULL;
-    const char *name;
-    const void *value;
-    size_t len;
-    int64_t time = rd_kafka_message_timestamp(m, &kind);
-    mr_jsonl_open(j, NULL, '{');
-    mr_jsonl_text(j, "topic", rd_kafka_topic_name(m->rkt));
-    mr_jsonl_int(j, "partition", m->partition);
-    mr_jsonl_int(j, "offset", m->offset);
-    if (kind != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && time >= 0)
-        mr_jsonl_int(j, "timestamp", time);
-    mr_jsonl_bytes(j, "key", m->key, m->key_len);
-    mr_jsonl_bytes(j, "value", m->payload, m->len);
-    if (!rd_kafka_message_headers(m, &headers)) {
-        mr_jsonl_open(j, "headers", '[');
-        for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &len); i++) {
-            mr_jsonl_open(j, NULL, '{');
-            mr_jsonl_text(j, "key", name);
-            mr_jsonl_bytes(j, "value", value, len);
-            mr_jsonl_close(j, '}');
-        }
-        mr_jsonl_close(j, ']');
-    }
-    mr_jsonl_close(j, '}');
-    bool good = !j->failed && mr_buf_put(&c->out, j->text.p, j->text.len) && mr_buf_puts(&c->out, "\n");
-    j->text.len = 0;
-    j->more = false;
-    return good;
-}
 
 /* ------------------------------------------------------------------ output and commits */
 
 /* false: standard output is gone; told, but for a reader that has had enough. */
 static bool hand_out(struct consumer *c)
 {
-    bool good =
-        c->out.len == 0 || (fwrite(c->out.p, 1, c->out.len, stdout) == c->out.len && fflush(stdout) == 0);
-    c->out.len = 0;
+    struct mr_buf *out = &c->print.out;
+    bool good = out->len == 0 || (fwrite(out->p, 1, out->len, stdout) == out->len && fflush(stdout) == 0);
+    out->len = 0;
     if (!good && errno == EPIPE)
         c->had_enough = true;
     else if (!good)
@@ -282,7 +136,8 @@ static int64_t end_of(const struct consumer *c, int32_t id)
     return p ? p->offset : INT64_MAX;
 }
 
-static int start_alone(struct consumer *c, int64_t only, const struct mr_place *from)
+static int start_alone(struct consumer *c, int64_t only, const struct mr_place *from,
+                       const struct mr_place *until)
 {
     const struct rd_kafka_metadata_topic *t = mr_kafka_topic(&c->k, c->topic);
     if (!t)
@@ -300,8 +155,9 @@ static int start_alone(struct consumer *c, int64_t only, const struct mr_place *
         (void)rd_kafka_topic_partition_list_add(which, c->topic, (int32_t)only);
     }
     c->parts = mr_kafka_places(&c->k, which, from, NULL);
-    c->ends = which;
-    if (!mr_kafka_offsets(&c->k, c->ends, MR_KAFKA_NEXT))
+    c->ends = mr_kafka_places(&c->k, which, until, NULL);
+    rd_kafka_topic_partition_list_destroy(which);
+    if (!c->ends)
         return MR_EXIT_FAILED;
     c->rkt = c->parts ? rd_kafka_topic_new(c->k.rk, c->topic, NULL) : NULL;
     c->records = rd_kafka_queue_new(c->k.rk);
@@ -348,22 +204,19 @@ static bool bear(struct consumer *c, const rd_kafka_message_t *m)
 
 static bool put_record(struct consumer *c, const rd_kafka_message_t *m)
 {
-    bool good = true;
+    bool good;
     int64_t end = c->until_end ? end_of(c, m->partition) : INT64_MAX;
     mark_end(c, m->partition, m->offset + 1 >= end);
     if (m->offset >= end)
         return true; /* it came after the start */
-    for (size_t i = 0; good && !c->json && i < c->piece_count; i++)
-        good = put_piece(c, &c->pieces[i], m);
-    if (c->json)
-        good = put_json(c, m);
+    good = mr_printer_put(&c->print, m);
     if (!good)
         mr_cli_say("millrace: error: no memory for a record of %zu bytes", m->len);
     c->records_out++;
     c->bytes += m->len + m->key_len;
     if (c->group)
         remember(c, m->partition, m->offset + 1);
-    return good && (c->out.len < OUT_BYTES || hand_out(c));
+    return good && (c->print.out.len < OUT_BYTES || hand_out(c));
 }
 
 static bool done(const struct consumer *c)
@@ -397,6 +250,7 @@ static int read_all(struct consumer *c)
         if (c->uncommitted && mr_kafka_now_ms() - c->committed_ms >= COMMIT_MS &&
             (reader = reader && hand_out(c)))
             (void)commit(c, false);
+        good = good && mr_kafka_watch(&c->k, c->until_end || c->count >= 0);
         mr_kafka_progress_tell(&c->progress, "consumed", c->records_out, c->bytes);
     }
     reader = reader && hand_out(c);
@@ -424,26 +278,31 @@ static void stop(struct consumer *c)
     if (c->ends)
         rd_kafka_topic_partition_list_destroy(c->ends);
     mr_kafka_close(&c->k);
-    mr_buf_fini(&c->out);
-    mr_jsonl_fini(&c->line);
+    mr_printer_fini(&c->print);
 }
 
 /* ------------------------------------------------------------------ the verb */
 
 struct words {
-    const char *from, *partition, *count;
+    const char *from, *until, *partition, *count;
+    struct mr_place start, end;
+    int64_t only;
 };
 
 /* 0, or the exit code. */
-static int understand(const struct mr_verb *v, struct consumer *c, const struct words *w,
-                      struct mr_place *from, int64_t *only)
+static int understand(const struct mr_verb *v, struct consumer *c, struct words *w)
 {
     struct mr_err err = {0};
-    if (w->from && mr_place_parse(w->from, false, from, &err)) {
+    if (w->from && mr_place_parse(w->from, false, &w->start, &err)) {
         mr_cli_say("millrace %s: --from: %s", v->name, err.text);
         return MR_EXIT_USAGE;
     }
-    if ((w->partition && !mr_kafka_number(v, "--partition", w->partition, 0, PARTITIONS_MAX, only)) ||
+    if (w->until && mr_place_parse(w->until, false, &w->end, &err)) {
+        mr_cli_say("millrace %s: --until: %s", v->name, err.text);
+        return MR_EXIT_USAGE;
+    }
+    c->until_end = c->until_end || w->until;
+    if ((w->partition && !mr_kafka_number(v, "--partition", w->partition, 0, PARTITIONS_MAX, &w->only)) ||
         (w->count && !mr_kafka_number(v, "--count", w->count, 0, INT64_MAX, &c->count)))
         return MR_EXIT_USAGE;
     if (c->group && w->partition) {
@@ -452,7 +311,11 @@ static int understand(const struct mr_verb *v, struct consumer *c, const struct 
             v->name);
         return MR_EXIT_USAGE;
     }
-    if (c->group && from->kind != MR_PLACE_BEGINNING && from->kind != MR_PLACE_END) {
+    if (c->group && w->end.kind != MR_PLACE_END) {
+        mr_cli_say("millrace %s: a group ends at the end, at --count or by Ctrl-C: --until end", v->name);
+        return MR_EXIT_USAGE;
+    }
+    if (c->group && w->start.kind != MR_PLACE_BEGINNING && w->start.kind != MR_PLACE_END) {
         mr_cli_say("millrace %s: a group starts at what it committed, a new one at --from beginning or end\n"
                    "  = `millrace group reset %s --topic %s --to %s` moves it",
                    v->name, c->group, c->topic, w->from);
@@ -461,26 +324,56 @@ static int understand(const struct mr_verb *v, struct consumer *c, const struct 
     return MR_EXIT_OK;
 }
 
+static int consume_it(const struct mr_verb *v, struct consumer *c, const struct mr_kafka_flags *f,
+                      const struct words *w, bool uncommitted)
+{
+    const struct mr_kafka_setting own[] = {
+        {"group.id", c->group},
+        {"enable.auto.commit", "false"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", w->start.kind == MR_PLACE_END ? "latest" : "earliest"},
+        /* A full queue makes this librdkafka wait out the backoff of errors: 3 million records in 7.6 s with its
+         * own settings, 1.7 s with these (one core, loopback). 64 MiB is its limit in bytes. */
+        {"queued.min.messages", "1000000"},
+        {"fetch.error.backoff.ms", "50"},
+        {"isolation.level", uncommitted ? "read_uncommitted" : "read_committed"},
+        {0},
+    };
+    rd_kafka_conf_t *conf = mr_kafka_conf(v, f, own);
+    if (conf && c->group)
+        rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    mr_kafka_catch_signals();
+    int code = mr_kafka_open(&c->k, RD_KAFKA_CONSUMER, conf, f);
+    if (!code && c->group)
+        code = mr_kafka_topic(&c->k, c->topic) ? join(c) : MR_EXIT_FAILED;
+    else if (!code)
+        code = start_alone(c, w->only, &w->start, &w->end);
+    if (!code)
+        code = read_all(c);
+    stop(c);
+    return code;
+}
+
 static int consume(const struct mr_verb *v, int argc, char **argv)
 {
     struct mr_kafka_flags f = MR_KAFKA_FLAGS;
     struct consumer c = {.count = -1};
-    struct words w = {0};
-    struct mr_place from = {MR_PLACE_BEGINNING, 0};
-    const char *format = NULL;
+    struct words w = {.start = {MR_PLACE_BEGINNING, 0}, .end = {MR_PLACE_END, 0}, .only = -1};
+    const char *format = NULL, *decode[MR_CLI_MANY_MAX + 1] = {0};
     bool uncommitted = false;
-    int64_t only = -1;
     size_t count;
     int code;
     const struct mr_flag flags[] = {
         {"from", "PLACE", "beginning, end, an offset, -N, a time, a duration (beginning)", NULL, &w.from},
+        {"until", "PLACE", "ends there, short of it; beyond the present end is the end", NULL, &w.until},
+        {"until-end", NULL, "the same as --until end: ends when all there is was read", &c.until_end, NULL},
+        {"count", "N", "ends after so many records", NULL, &w.count},
         {"partition", "N", "this one alone", NULL, &w.partition},
         {"group", "NAME", "as a member of this group; what was written out is committed", NULL, &c.group},
-        {"count", "N", "ends after so many records", NULL, &w.count},
-        {"until-end", NULL, "ends when all there is was read", &c.until_end, NULL},
         {"format", "TEXT", "what is written for a record (%v\\n): see above", NULL, &format},
         MR_KAFKA_JSON_FLAG(f, "an object a line, as `produce --json` reads it"),
-        {"null", "TEXT", "what stands for null with --format (nothing)", NULL, &c.null},
+        {"decode", "[key=]AS...", "values (keys) as bytes, json, hex, base64, int: see above", NULL, decode},
+        {"null", "TEXT", "what stands for null with --format (nothing)", NULL, &c.print.null},
         {"uncommitted", NULL, "also records of transactions that are open or aborted", &uncommitted, NULL},
         MR_KAFKA_COMMON_FLAGS(f),
         {0},
@@ -491,41 +384,20 @@ static int consume(const struct mr_verb *v, int argc, char **argv)
         mr_cli_say("millrace %s: no topic given; usage: millrace %s", v->name, v->usage);
         return MR_EXIT_USAGE;
     }
-    c.json = f.json;
     if (f.json && format) {
         mr_cli_say("millrace %s: --json and --format are two ways to write a record; choose one", v->name);
         return MR_EXIT_USAGE;
     }
-    char *text = strdup(format ? format : "%v\\n");
-    code = !text                        ? MR_EXIT_FAILED
-           : !parse_format(v, &c, text) ? MR_EXIT_USAGE
-                                        : understand(v, &c, &w, &from, &only);
-    if (!code) {
-        const struct mr_kafka_setting own[] = {
-            {"group.id", c.group},
-            {"enable.auto.commit", "false"},
-            {"enable.partition.eof", "true"},
-            {"auto.offset.reset", from.kind == MR_PLACE_END ? "latest" : "earliest"},
-            /* A full queue makes this librdkafka wait out the backoff of errors: 3 million records in 7.6 s with its
-             * own settings, 1.7 s with these (one core, loopback). 64 MiB is its limit in bytes. */
-            {"queued.min.messages", "1000000"},
-            {"fetch.error.backoff.ms", "50"},
-            {"isolation.level", uncommitted ? "read_uncommitted" : "read_committed"},
-            {0},
-        };
-        rd_kafka_conf_t *conf = mr_kafka_conf(v, &f, own);
-        if (conf && c.group)
-            rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-        mr_kafka_catch_signals();
-        code = mr_kafka_open(&c.k, RD_KAFKA_CONSUMER, conf, &f);
-        if (!code && c.group)
-            code = mr_kafka_topic(&c.k, c.topic) ? join(&c) : MR_EXIT_FAILED;
-        else if (!code)
-            code = start_alone(&c, only, &from);
-        if (!code)
-            code = read_all(&c);
-        stop(&c);
-    }
+    c.print.json = f.json;
+    if (!c.print.null && mr_decode_is_kafkas(c.topic))
+        c.print.null = "null"; /* which says there that it is deleted */
+    char *text = strdup(format ? format : mr_decode_is_kafkas(c.topic) ? "%k %v\\n" : "%v\\n");
+    code = !text ? MR_EXIT_FAILED
+           : !mr_printer_format(v, &c.print, text) || !mr_printer_decode(v, &c.print, decode, c.topic)
+               ? MR_EXIT_USAGE
+               : understand(v, &c, &w);
+    if (!code)
+        code = consume_it(v, &c, &f, &w, uncommitted);
     free(text);
     return code;
 }
@@ -533,15 +405,22 @@ static int consume(const struct mr_verb *v, int argc, char **argv)
 const struct mr_verb mr_kafka_verb_consume = {
     .name = "consume",
     .usage = "consume TOPIC",
-    .help = "Writes the records of a topic to standard output until Ctrl-C, --count or --until-end.\n\n"
-            "  millrace consume orders --from -10 --until-end\n"
-            "  millrace consume orders --from 2h --format '%D %p/%o %k: %v\\n'\n"
-            "  millrace consume orders --from 2025-10-10T13:00:00Z --json | jq .value\n"
-            "  millrace consume orders --group billing --count 100\n\n"
-            "--from: beginning, end, an offset (1200), the last ones of each partition (-10), a time\n"
-            "(2025-10-10T13:00:00Z, @1760101200000), so long ago (2h30m).\n"
-            "--format: %k key, %v value, %t topic, %p partition, %o offset, %h headers, %T timestamp in\n"
-            "milliseconds, %D the same as a date, %K and %S the sizes of key and value (-1: null), %%, \\n "
-            "\\t \\r \\0 \\\\.",
+    .help =
+        "Writes the records of a topic to standard output until Ctrl-C, --count or --until-end.\n\n"
+        "  millrace consume orders --from -10 --until-end\n"
+        "  millrace consume orders --from 2h --format '%D %p/%o %k: %v\\n'\n"
+        "  millrace consume orders --from 2025-10-10T13:00:00Z --json | jq .value\n"
+        "  millrace consume orders --from 2h --until 1h --decode key=int --json\n"
+        "  millrace consume orders --group billing --count 100\n"
+        "  millrace consume __consumer_offsets --until end\n\n"
+        "--from: beginning, end, an offset (1200), the last ones of each partition (-10), a time\n"
+        "(2025-10-10T13:00:00Z, @1760101200000), so long ago (2h30m).\n"
+        "--format: " MR_PRINT_FORMAT_HELP "\n"
+        "--decode: bytes (as they are), json (stays JSON in --json), hex, base64, int (1, 2, 4 or 8 bytes, "
+        "signed,\n"
+        "most significant first), for values, or for keys as key=AS; may be repeated. What Kafka keeps in\n"
+        "__consumer_offsets and __transaction_state is shown as JSON; --decode bytes --decode key=bytes "
+        "shows it "
+        "as it is.",
     .run = consume,
 };

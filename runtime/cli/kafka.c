@@ -11,6 +11,7 @@
 
 enum {
     SLICE_MS = 100,  /* how long a wait may keep Ctrl-C waiting */
+    LOOK_MS = 500,   /* between two looks for a broker that went */
     GRACE_MS = 1000, /* "localhost" may be refused at one address and answer at the next */
     TIMEOUT_MS_MAX = 3600000,
     NAMES_MAX = 100000, /* topics looked through for the nearest name */
@@ -172,7 +173,9 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         (void)rd_kafka_fatal_error(rk, text, sizeof text);
         (void)snprintf(k->trouble, sizeof k->trouble, "%s", text);
     } else {
-        (void)snprintf(k->trouble, sizeof k->trouble, "%s", reason);
+        const char *state = strstr(reason, " (after "); /* how often and how long is noise here */
+        (void)snprintf(k->trouble, sizeof k->trouble, "%.*s",
+                       (int)(state ? (size_t)(state - reason) : strlen(reason)), reason);
     }
 }
 
@@ -185,7 +188,16 @@ static int unreached(const struct mr_kafka *k)
 {
     mr_cli_say("millrace: error: no broker answers at '%s'%s%s", k->broker, k->trouble[0] ? ": " : "",
                k->trouble);
-    mr_cli_say("  = start one, `millrace serve`, or say where it is: --broker HOST:PORT");
+    if (strcasestr(k->trouble, "authentication"))
+        mr_cli_say(
+            "  = it does not take who you say you are: see -X sasl.mechanism, sasl.username, sasl.password");
+    else if (strcasestr(k->trouble, "security.protocol"))
+        mr_cli_say(
+            "  = its connections may be secured: -X security.protocol=ssl, sasl_ssl or sasl_plaintext");
+    else if (strcasestr(k->trouble, "certificate"))
+        mr_cli_say("  = give the authority that signed the broker's certificate: -X ssl.ca.location=FILE");
+    else
+        mr_cli_say("  = start one, `millrace serve`, or say where it is: --broker HOST:PORT");
     return MR_EXIT_FAILED;
 }
 
@@ -300,6 +312,31 @@ int mr_kafka_refresh(struct mr_kafka *k)
             return unreached(k);
         wait *= 2; /* a slow broker's answer comes within one of the waits */
     }
+}
+
+bool mr_kafka_watch(struct mr_kafka *k, bool give_up)
+{
+    const struct rd_kafka_metadata *meta = NULL;
+    if (!k->down)
+        return true;
+    int64_t now = mr_kafka_now_ms();
+    if (!k->down_ms) {
+        mr_cli_say("millrace: no broker answers at '%s'%s%s; waiting for one, Ctrl-C ends", k->broker,
+                   k->trouble[0] ? ": " : "", k->trouble);
+        k->down_ms = k->asked_ms = now;
+    }
+    if (now - k->asked_ms < LOOK_MS)
+        return true;
+    k->asked_ms = now;
+    if (rd_kafka_metadata(k->rk, 0, NULL, &meta, SLICE_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(meta);
+        k->down = false;
+        k->down_ms = 0;
+        k->trouble[0] = '\0';
+        mr_cli_say("millrace: a broker answers again");
+        return true;
+    }
+    return !give_up || now - k->down_ms < k->timeout_ms || unreached(k) == MR_EXIT_OK;
 }
 
 int mr_kafka_open(struct mr_kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf,

@@ -52,10 +52,11 @@ struct mr_kafka {
     const struct rd_kafka_metadata *meta; /* of all topics, when it was opened or refreshed */
     const char *broker;
     int timeout_ms;
-    bool down;          /* no broker is reached */
-    bool fatal;         /* the client can do no more */
-    char trouble[256];  /* what was heard of connections last */
-    struct mr_ask *ask; /* ask.h; NULL until it is needed */
+    bool down;                 /* no broker is reached */
+    int64_t down_ms, asked_ms; /* since when that is told; when it was looked last */
+    bool fatal;                /* the client can do no more */
+    char trouble[256];         /* what was heard of connections last */
+    struct mr_ask *ask;        /* ask.h; NULL until it is needed */
 };
 
 extern volatile sig_atomic_t mr_kafka_stopped; /* Ctrl-C or SIGTERM came */
@@ -77,6 +78,10 @@ void mr_kafka_close_ask(struct mr_kafka *k); /* its part of that */
 int mr_kafka_refresh(struct mr_kafka *k);
 /* The usual opening of a verb that asks as an admin. */
 int mr_kafka_admin(struct mr_kafka *k, const struct mr_verb *v, const struct mr_kafka_flags *f);
+
+/* While a verb reads or writes: tells once that no broker answers, and when one does again. false: none has for
+ * longer than --timeout and `give_up` is set; told. */
+bool mr_kafka_watch(struct mr_kafka *k, bool give_up);
 
 /* NULL: there is none; told with the nearest name. */
 const struct rd_kafka_metadata_topic *mr_kafka_topic(const struct mr_kafka *k, const char *name);

@@ -116,6 +116,16 @@ void mr_jsonl_bool(struct mr_jsonl *j, const char *name, bool value)
     put(j, value ? "true" : "false");
 }
 
+void mr_jsonl_raw(struct mr_jsonl *j, const char *name, struct mr_slice json)
+{
+    name_it(j, name);
+    size_t at = j->text.len;
+    j->failed = !mr_buf_put(&j->text, json.p, json.len) || j->failed;
+    for (; at < j->text.len; at++) /* white space alone may be these; a line is one object */
+        if (j->text.p[at] == '\n' || j->text.p[at] == '\r')
+            j->text.p[at] = ' ';
+}
+
 void mr_jsonl_null(struct mr_jsonl *j, const char *name)
 {
     name_it(j, name);

@@ -25,6 +25,7 @@ void mr_jsonl_text(struct mr_jsonl *j, const char *name, const char *text); /* N
 void mr_jsonl_int(struct mr_jsonl *j, const char *name, int64_t value);
 void mr_jsonl_known(struct mr_jsonl *j, const char *name, int64_t value); /* below 0: null */
 void mr_jsonl_bool(struct mr_jsonl *j, const char *name, bool value);
+void mr_jsonl_raw(struct mr_jsonl *j, const char *name, struct mr_slice json); /* JSON as it is */
 void mr_jsonl_null(struct mr_jsonl *j, const char *name);
 /* Bytes as "name" when they are UTF-8, else as "name_base64"; p NULL: "name" is null. */
 void mr_jsonl_bytes(struct mr_jsonl *j, const char *name, const void *p, size_t len);

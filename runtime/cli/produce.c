@@ -1,7 +1,7 @@
 /* produce.c - `millrace produce`: lines or JSON objects into a topic.
  *
  * A record counts as stored when its delivery report says so. The first that is not stops the reading; the
- * exit code is 1 then. With a transactional id all are committed at the end, or none.
+ * exit code is 1 then. With a transactional id all are committed at the end, or none; or so many at a time.
  */
 #include "cli/kafka.h"
 
@@ -20,13 +20,17 @@ enum {
     WAIT_MS = 100,
     STORE_MS_MIN = 60000, /* until a record that is not stored counts as failed, at least */
     PARTITIONS_MAX = 1000000,
+    READ_BYTES = 64 << 10, /* of a file that is one record, at a time */
 };
 
 struct producer {
     struct mr_kafka k; /* first: the opaque of its callbacks */
     const char *topic, *separator, *null;
     int32_t partition; /* RD_KAFKA_PARTITION_UA: by key */
-    bool json;
+    bool json, whole, report;
+    const char *id;             /* transactional; or NULL */
+    int64_t every;              /* records of a transaction; 0: all */
+    uint64_t committed;         /* of `sent`, when there is an id */
     const char *const *headers; /* "name=value" */
     uint64_t sent, stored, bytes;
     uint64_t failed;
@@ -294,40 +298,120 @@ static bool send_one(struct producer *p, struct record *r, struct mr_err *err)
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || mr_kafka_stopped || p->failed)
             return false;
         (void)rd_kafka_poll(p->k.rk, WAIT_MS);
+        (void)mr_kafka_watch(&p->k, false);
         mr_kafka_progress_tell(&p->progress, "produced", p->stored, p->bytes);
     }
 }
 
+/* Until each has its delivery report; librdkafka fails those that take too long. */
+static void settle(struct producer *p)
+{
+    while (rd_kafka_outq_len(p->k.rk) > 0) {
+        (void)rd_kafka_flush(p->k.rk, WAIT_MS);
+        (void)mr_kafka_watch(&p->k, false);
+        mr_kafka_progress_tell(&p->progress, "produced", p->stored, p->bytes);
+    }
+}
+
+static bool txn_step(struct producer *p, const char *what, const char *id, rd_kafka_error_t *e)
+{
+    if (!e)
+        return true;
+    (void)mr_kafka_refused(&p->k, what, id, rd_kafka_error_code(e), rd_kafka_error_string(e));
+    rd_kafka_error_destroy(e);
+    return false;
+}
+
+static int commit_ms(const struct producer *p)
+{
+    return p->k.timeout_ms > STORE_MS_MIN ? p->k.timeout_ms : STORE_MS_MIN;
+}
+
+/* Everything that was sent becomes part of what readers see. false: told. */
+static bool commit(struct producer *p)
+{
+    settle(p);
+    if (p->failed ||
+        !txn_step(p, "commit a transaction of", p->id, rd_kafka_commit_transaction(p->k.rk, commit_ms(p))))
+        return false;
+    p->committed = p->sent;
+    return true;
+}
+
+static bool begin(struct producer *p)
+{
+    return txn_step(p, "begin a transaction of", p->id, rd_kafka_begin_transaction(p->k.rk));
+}
+
+/* ------------------------------------------------------------------ reading */
+
+/* One record of a line; false: told, or the delivery of another has failed. */
+static bool send_line(const struct mr_verb *v, struct producer *p, struct mr_slice line, const char *name,
+                      size_t number)
+{
+    struct mr_err err = {0};
+    struct record r = {.partition = p->partition};
+    bool good = fixed_headers(v, p, &r) && (p->json ? read_json : read_line)(p, line, &r, &err) &&
+                send_one(p, &r, &err);
+    if (r.headers)
+        rd_kafka_headers_destroy(r.headers);
+    mr_heap_arena_reset(&p->arena);
+    if (!good && err.text[0] && number)
+        mr_cli_say("millrace: error: %s:%zu: %s", name, number, err.text);
+    else if (!good && err.text[0])
+        mr_cli_say("millrace: error: %s: %s", name, err.text);
+    (void)rd_kafka_poll(p->k.rk, 0);
+    (void)mr_kafka_watch(&p->k, false);
+    mr_kafka_progress_tell(&p->progress, "produced", p->stored, p->bytes);
+    if (good && p->every && p->sent - p->committed == (uint64_t)p->every)
+        good = commit(p) && begin(p);
+    return good;
+}
+
 /* Reads to the end, or until something fails. false: told. */
-static bool send_file(const struct mr_verb *v, struct producer *p, FILE *in, const char *name)
+static bool send_lines(const struct mr_verb *v, struct producer *p, FILE *in, const char *name)
 {
     char *line = NULL;
     size_t room = 0, number = 0;
     ssize_t got;
     bool good = true;
     while (good && !mr_kafka_stopped && !p->failed && !p->k.fatal && (got = getline(&line, &room, in)) >= 0) {
-        struct mr_err err = {0};
-        struct record r = {.partition = p->partition};
         size_t len = (size_t)got - (got && line[got - 1] == '\n');
         number++;
         if (p->json && strspn(line, " \t\r\n") >= len)
             continue; /* a blank line between objects */
-        good = fixed_headers(v, p, &r) &&
-               (p->json ? read_json : read_line)(p, (struct mr_slice){line, len}, &r, &err) &&
-               send_one(p, &r, &err);
-        if (r.headers)
-            rd_kafka_headers_destroy(r.headers);
-        mr_heap_arena_reset(&p->arena);
-        if (!good && err.text[0])
-            mr_cli_say("millrace: error: %s:%zu: %s", name, number, err.text);
-        (void)rd_kafka_poll(p->k.rk, 0);
-        mr_kafka_progress_tell(&p->progress, "produced", p->stored, p->bytes);
+        good = send_line(v, p, (struct mr_slice){line, len}, name, number);
     }
+    free(line);
+    return good;
+}
+
+/* The whole of it is one record. */
+static bool send_whole(const struct mr_verb *v, struct producer *p, FILE *in, const char *name)
+{
+    struct mr_buf all = {0};
+    size_t got = 1;
+    bool good = true;
+    while (good && got && !mr_kafka_stopped) {
+        good = mr_buf_reserve(&all, READ_BYTES);
+        got = good ? fread(all.p + all.len, 1, READ_BYTES, in) : 0;
+        all.len += got;
+    }
+    if (!good)
+        mr_cli_say("millrace: error: '%s' is too large for one record", name);
+    else if (!mr_kafka_stopped && !ferror(in))
+        good = send_line(v, p, (struct mr_slice){all.p ? all.p : "", all.len}, name, 0);
+    mr_buf_fini(&all);
+    return good;
+}
+
+static bool send_file(const struct mr_verb *v, struct producer *p, FILE *in, const char *name)
+{
+    bool good = (p->whole ? send_whole : send_lines)(v, p, in, name);
     if (good && !mr_kafka_stopped && ferror(in)) {
         mr_cli_say("millrace: error: cannot read '%s': %s", name, strerror(errno));
         good = false;
     }
-    free(line);
     return good && !p->failed && !p->k.fatal;
 }
 
@@ -350,28 +434,30 @@ static bool send_all(const struct mr_verb *v, struct producer *p, const char *co
     return true;
 }
 
-/* Until each has its delivery report; librdkafka fails those that take too long. */
-static void settle(struct producer *p)
+/* ------------------------------------------------------------------ the end */
+
+static bool report(const struct producer *p, int64_t ms)
 {
-    while (rd_kafka_outq_len(p->k.rk) > 0) {
-        (void)rd_kafka_flush(p->k.rk, WAIT_MS);
-        mr_kafka_progress_tell(&p->progress, "produced", p->stored, p->bytes);
-    }
+    struct mr_jsonl j = {0};
+    mr_jsonl_open(&j, NULL, '{');
+    mr_jsonl_text(&j, "topic", p->topic);
+    mr_jsonl_int(&j, "records", (int64_t)p->stored);
+    mr_jsonl_int(&j, "failed", (int64_t)p->failed);
+    if (p->id)
+        mr_jsonl_int(&j, "committed", (int64_t)p->committed);
+    mr_jsonl_int(&j, "bytes", (int64_t)p->bytes);
+    mr_jsonl_int(&j, "ms", ms);
+    mr_jsonl_close(&j, '}');
+    bool good = mr_jsonl_line(&j) && fflush(stdout) == 0;
+    mr_jsonl_fini(&j);
+    return good;
 }
 
-static bool txn_step(struct producer *p, const char *what, const char *id, rd_kafka_error_t *e)
+static int tell_end(struct producer *p, bool good)
 {
-    if (!e)
-        return true;
-    (void)mr_kafka_refused(&p->k, what, id, rd_kafka_error_code(e), rd_kafka_error_string(e));
-    rd_kafka_error_destroy(e);
-    return false;
-}
-
-static int tell_end(struct producer *p, bool good, bool committed)
-{
-    char took[32];
+    char took[32], lost[64] = "";
     int64_t ms = mr_kafka_now_ms() - p->progress.started_ms;
+    bool all = !p->id || p->committed == p->sent;
     mr_kafka_progress_end(&p->progress);
     (void)mr_duration_print(ms, took);
     if (p->failed)
@@ -379,33 +465,34 @@ static int tell_end(struct producer *p, bool good, bool committed)
                    p->sent, rd_kafka_err2str(p->why), rd_kafka_err2name(p->why));
     else if (p->k.fatal)
         mr_cli_say("millrace: error: the client gave up: %s", p->k.trouble);
-    mr_cli_say("produced %" PRIu64 " records, %" PRIu64 " bytes, to '%s' in %s%s%s", p->stored, p->bytes,
-               p->topic, took, committed ? "" : "; none of them is committed",
-               mr_kafka_stopped ? "; interrupted before the input ended" : "");
-    return good && !p->failed && committed ? MR_EXIT_OK : MR_EXIT_FAILED;
+    if (!all && p->committed == 0)
+        (void)snprintf(lost, sizeof lost, "; none of them is committed");
+    else if (!all)
+        (void)snprintf(lost, sizeof lost, "; the last %" PRIu64 " are not committed", p->sent - p->committed);
+    if (p->report)
+        good = report(p, ms) && good;
+    else
+        mr_cli_say("produced %" PRIu64 " record%s, %" PRIu64 " bytes, to '%s' in %s%s%s", p->stored,
+                   p->stored == 1 ? "" : "s", p->bytes, p->topic, took, lost,
+                   mr_kafka_stopped ? "; interrupted before the input ended" : "");
+    return good && !p->failed && all ? MR_EXIT_OK : MR_EXIT_FAILED;
 }
 
-static int produce_all(const struct mr_verb *v, struct producer *p, const char *id, const char *const *files,
-                       size_t count)
+static int produce_all(const struct mr_verb *v, struct producer *p, const char *const *files, size_t count)
 {
-    int commit_ms = p->k.timeout_ms > STORE_MS_MIN ? p->k.timeout_ms : STORE_MS_MIN;
-    if (id &&
-        (!txn_step(p, "start transactions as", id, rd_kafka_init_transactions(p->k.rk, p->k.timeout_ms)) ||
-         !txn_step(p, "begin a transaction of", id, rd_kafka_begin_transaction(p->k.rk))))
+    if (p->id &&
+        (!txn_step(p, "start transactions as", p->id, rd_kafka_init_transactions(p->k.rk, p->k.timeout_ms)) ||
+         !begin(p)))
         return MR_EXIT_FAILED;
     mr_kafka_progress_start(&p->progress);
     bool good = send_all(v, p, files, count);
-    bool committed = true;
-    if (!id || good)
+    if (!p->id)
         settle(p);
-    if (id) {
-        committed =
-            good && !p->failed && !mr_kafka_stopped &&
-            txn_step(p, "commit a transaction of", id, rd_kafka_commit_transaction(p->k.rk, commit_ms));
-        if (!committed)
-            (void)txn_step(p, "abort a transaction of", id, rd_kafka_abort_transaction(p->k.rk, commit_ms));
-    }
-    return tell_end(p, good, committed);
+    else if (good && !mr_kafka_stopped)
+        good = commit(p);
+    if (p->id && p->committed < p->sent && !p->k.fatal) /* who is fenced has nothing to abort any more */
+        (void)txn_step(p, "abort a transaction of", p->id, rd_kafka_abort_transaction(p->k.rk, commit_ms(p)));
+    return tell_end(p, good);
 }
 
 /* ------------------------------------------------------------------ the verb */
@@ -439,7 +526,7 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
     static const char *const acks_of[] = {"0", "1", "all"};
     static struct producer p;
     struct mr_kafka_flags f = MR_KAFKA_FLAGS;
-    const char *words[MR_CLI_FILES_MAX], *partition = NULL, *codec = "none", *acks = "all", *id = NULL;
+    const char *words[MR_CLI_FILES_MAX], *partition = NULL, *codec = "none", *acks = "all", *every = NULL;
     const char *headers[MR_CLI_MANY_MAX + 1] = {0};
     bool make = false;
     int64_t n = RD_KAFKA_PARTITION_UA;
@@ -453,7 +540,10 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
         {"partition", "N", "all go there (by key; without key, spread)", NULL, &partition},
         {"compression", "CODEC", "none, gzip, snappy, lz4, zstd (none)", NULL, &codec},
         {"acks", "0|1|all", "who has a record before it counts as stored (all)", NULL, &acks},
-        {"transactional-id", "ID", "all are committed at the end, or none", NULL, &id},
+        {"transactional-id", "ID", "all are committed at the end, or none", NULL, &p.id},
+        {"transaction-every", "N", "so many are committed at a time instead", NULL, &every},
+        {"whole", NULL, "a file is one record, with all its lines", &p.whole, NULL},
+        {"report", NULL, "says at the end what was stored as an object on standard output", &p.report, NULL},
         {"create", NULL, "makes the topic when it is missing", &make, NULL},
         MR_KAFKA_COMMON_FLAGS(f),
         {0},
@@ -467,7 +557,13 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
     if ((partition && !mr_kafka_number(v, "--partition", partition, 0, PARTITIONS_MAX, &n)) ||
         !choice(v, "codec", codec, codecs, 5) || !choice(v, "acks", acks, acks_of, 3))
         return MR_EXIT_USAGE;
-    if (id && strcmp(acks, "all") != 0) {
+    if (every && !mr_kafka_number(v, "--transaction-every", every, 1, INT64_MAX, &p.every))
+        return MR_EXIT_USAGE;
+    if (every && !p.id) {
+        mr_cli_say("millrace %s: --transaction-every needs a --transactional-id", v->name);
+        return MR_EXIT_USAGE;
+    }
+    if (p.id && strcmp(acks, "all") != 0) {
         mr_cli_say("millrace %s: a transaction needs --acks all", v->name);
         return MR_EXIT_USAGE;
     }
@@ -478,7 +574,7 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
          strcmp(acks, "all") ? "false" : "true"}, /* a record sent again is stored once */
         {"partitioner", "murmur2_random"},        /* a key goes where Kafka's own clients put it */
         {"message.timeout.ms", "60000"},
-        {"transactional.id", id},
+        {"transactional.id", p.id},
         {0},
     };
     rd_kafka_conf_t *conf = mr_kafka_conf(v, &f, own);
@@ -495,7 +591,7 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
     else if (!code && !mr_kafka_topic(&p.k, p.topic))
         code = MR_EXIT_FAILED;
     if (!code)
-        code = produce_all(v, &p, id, words + 1, count - 1);
+        code = produce_all(v, &p, words + 1, count - 1);
     mr_kafka_close(&p.k);
     mr_heap_arena_fini(&p.arena);
     mr_buf_fini(&p.scratch[0]);
