@@ -71,7 +71,11 @@ static void finish_round(struct mr_log *log)
         if (log->durable.segment == log->target.segment)
             (void)slot_write(log, log->target, &ignored);
     }
-    if (answer(log, log->synced, MR_OK, 0) && log->waiters && !log->syncing)
+    if (!answer(log, log->synced, MR_OK, 0) || !log->waiters || log->syncing)
+        return;
+    if (log->broken) /* by what a callback did */
+        (void)answer(log, INT64_MAX, log->broken_why, 0);
+    else
         begin_round(log);
 }
 
