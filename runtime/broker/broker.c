@@ -131,7 +131,7 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     }
     b->world = w;
     b->config = *config;
-    if (!(b->pool = mr_log_pool_new())) {
+    if (!(b->pool = mr_log_pool_new(w))) {
         mr_free(b);
         return mr_fail(err, MR_MEMORY, "no memory for the broker");
     }

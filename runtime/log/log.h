@@ -91,8 +91,8 @@ int64_t mr_log_landed(const struct mr_log *log);
 
 /* Memory that the logs of one world share: see pool.h. NULL: no memory. It is freed when the last chunk has come
  * back from the disk, which may be after its logs are closed. */
-struct mr_log_pool *mr_log_pool_new(void);
-void mr_log_pool_free(struct mr_log_pool *pool); /* NULL is fine */
+struct mr_log_pool *mr_log_pool_new(struct mr_world *w);
+void mr_log_pool_free(struct mr_log_pool *pool); /* before its world; NULL is fine */
 
 mr_offset mr_log_start(const struct mr_log *log);
 mr_offset mr_log_end(const struct mr_log *log);

@@ -43,6 +43,7 @@ struct mr_kafka_conn {
     size_t rest_at, rest_len;
     char *frame;                     /* a frame that came in part: its size field and what there is of it */
     size_t have, room, want;         /* bytes; want 0: the size is not known yet */
+    size_t usual;                    /* the last frame, if it came in part: bytes; else 0 */
     char early[MR_KAFKA_SIZE_BYTES]; /* the size field while it is not whole, without memory */
     char peer[MR_KAFKA_PEER_BYTES];
 };

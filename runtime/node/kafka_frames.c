@@ -126,6 +126,8 @@ static bool frame_grow(struct mr_kafka_conn *c, size_t need)
 {
     struct mr_kafka *k = c->kafka;
     size_t room = mr_kafka_over(k) ? need : need * 2 > FRAME_FIRST ? need * 2 : FRAME_FIRST;
+    if (room < c->usual && !mr_kafka_over(k))
+        room = c->usual; /* who has sent as much before is believed to do it again */
     if (room > c->want + MR_KAFKA_SIZE_BYTES)
         room = c->want + MR_KAFKA_SIZE_BYTES;
     char *p = mr_realloc(c->frame, room);
@@ -189,8 +191,9 @@ void *mr_kafka_frame_room(void *arg, size_t *len)
         *len = c->room - c->have;
         return c->frame + c->have;
     }
-    *len = mr_kafka_over(k) ? FRAME_FIRST
-                            : MR_KAFKA_RECEIVE_BYTES; /* small requests go on whatever the others hold */
+    /* Small requests go on whatever the others hold. Of one large frame after the other only the beginning
+     * comes this way, for it is copied. */
+    *len = mr_kafka_over(k) || c->usual > MR_KAFKA_RECEIVE_BYTES ? FRAME_FIRST : MR_KAFKA_RECEIVE_BYTES;
     return k->receive;
 }
 
@@ -263,6 +266,7 @@ static size_t frames(struct mr_kafka_conn *c, char *p, size_t len)
             return len;
         }
         mr_kafka_run(c, (struct mr_slice){p + at + MR_KAFKA_SIZE_BYTES, size});
+        c->usual = 0;
         at += MR_KAFKA_SIZE_BYTES + size;
     }
     return len;
@@ -298,6 +302,7 @@ void mr_kafka_frame_bytes(void *arg, size_t len)
         }
         if (c->have == c->want + MR_KAFKA_SIZE_BYTES) {
             mr_kafka_run(c, (struct mr_slice){c->frame + MR_KAFKA_SIZE_BYTES, c->want});
+            c->usual = c->have;
             frame_drop(c);
         }
     } else if (!c->doomed) {

@@ -62,7 +62,7 @@ static void acks_1_is_answered_when_the_file_has_it(void **state)
     struct mr_partition_config c = plain_config();
     c.log.direct_bytes = 1;
     struct mr_partition *p = open_partition(&m, &c);
-    struct mr_log_pool *pool = mr_log_pool_new();
+    struct mr_log_pool *pool = mr_log_pool_new(m.world);
     struct sent one, none, again, cached;
     (void)state;
     mr_partition_lend(p, pool);
@@ -92,7 +92,7 @@ static void a_topic_that_turns_to_the_page_cache_shows_what_has_landed(void **st
     struct mr_partition_config c = plain_config();
     c.log.direct_bytes = 1;
     struct mr_partition *p = open_partition(&m, &c);
-    struct mr_log_pool *pool = mr_log_pool_new();
+    struct mr_log_pool *pool = mr_log_pool_new(m.world);
     struct sent one, none, s;
     (void)state;
     mr_partition_lend(p, pool);

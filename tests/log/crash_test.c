@@ -247,7 +247,7 @@ static void begin(struct story *s, uint64_t seed, uint64_t crash_at)
     s->config.retention_bytes = 12000;
     s->config.retention_ms = -1;
     s->config.segment_ms = -1;
-    s->pool = mr_log_pool_new();
+    s->pool = mr_log_pool_new(s->w);
     assert_non_null(s->pool);
     s->config.pool = seed / 3 % 2 ? s->pool : NULL;
     s->config.direct_bytes = seed % 5 ? 1 : 1500; /* now this way, now that */
@@ -309,8 +309,8 @@ static void go_on(struct story *s)
 static void finish(struct story *s)
 {
     mr_log_close(s->log);
-    mr_sim_free(s->sim);
     mr_log_pool_free(s->pool);
+    mr_sim_free(s->sim);
 }
 
 static void a_crash_at_any_operation_loses_nothing_acknowledged(void **state)

@@ -6,7 +6,7 @@
 #include "log/pool.h"
 #include "world/sim.h"
 
-enum { READ_MAX = 48 << 20, QUIET_MS = 5000 };
+enum { READ_MAX = 80 << 20, QUIET_MS = 5000 };
 
 struct bench {
     struct mr_sim *sim;
@@ -28,7 +28,7 @@ static int setup(void **state)
     mr_log_config_init(&b->config);
     b->config.retention_ms = -1;
     b->config.max_batch_bytes = 8 << 20;
-    b->config.pool = mr_log_pool_new();
+    b->config.pool = mr_log_pool_new(b->w);
     assert_non_null(b->config.pool);
     assert_int_equal(mr_log_open(b->w, "data/t-0", &b->config, &b->log, &err), MR_OK);
     *state = b;
@@ -268,9 +268,9 @@ static void a_log_whose_pool_is_taken_away_has_everything_in_its_file(void **sta
 static void the_pool_is_bounded_and_takes_chunks_back(void **state)
 {
     enum { ALL = MR_LOG_POOL_SLABS * MR_LOG_SLAB_CHUNKS };
-    struct mr_log_pool *pool = mr_log_pool_new();
+    struct bench *b = *state;
+    struct mr_log_pool *pool = mr_log_pool_new(b->w);
     struct chunk *c[ALL];
-    (void)state;
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < ALL; i++) {
             c[i] = pool_take(pool);
@@ -308,7 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_roll_and_a_close_put_what_is_held_into_the_file, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_whose_pool_is_taken_away_has_everything_in_its_file, setup,
                                         teardown),
-        cmocka_unit_test(the_pool_is_bounded_and_takes_chunks_back),
+        cmocka_unit_test_setup_teardown(the_pool_is_bounded_and_takes_chunks_back, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
