@@ -21,7 +21,8 @@ static const char *keep(struct reading *r, struct mr_slice text)
     char *p = mr_arena_take(&r->f->arena.arena, text.len + 1);
     if (!p)
         return "";
-    memcpy(p, text.p, text.len);
+    if (text.len)
+        memcpy(p, text.p, text.len);
     p[text.len] = '\0';
     return p;
 }
