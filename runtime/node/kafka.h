@@ -12,7 +12,7 @@
 #include "wire/message.h"
 
 enum {
-    MR_KAFKA_IN_HAND_MAX = 64,          /* requests of one connection; it is not read beyond */
+    MR_KAFKA_IN_HAND_MAX = 1024,        /* requests of one connection; it is not read beyond */
     MR_KAFKA_RECEIVE_BYTES = 256 << 10, /* one buffer for all connections of the shard */
     MR_KAFKA_ARENA_BYTES = 64 << 20,    /* arrays of one request and its answer */
     MR_KAFKA_WAIT_MS_MAX = 300000,      /* that a client may ask us to wait */
