@@ -16,7 +16,7 @@
  *   G5  who waits for an answer is a member, and the counts of joined and synced are those of the members
  *   G6  each member has a deadline, and a timer that rings by then
  *   G7  the protocol of a completing or stable group is one that all members speak
- *   G8  the budget is the sum of what it counts
+ *   G8  the budget is the sum of what it counts (asserted when all is freed)
  *   O1  an offset is seen by readers only when it is durable
  *
  * empty --join--> preparing --all joined, or time over; generation on disk--> completing

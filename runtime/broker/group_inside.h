@@ -81,6 +81,7 @@ struct mr_groups {
     size_t bytes;     /* of the budget: see bytes_max */
     bool full;        /* it was told that the budget is used up */
     struct mr_timer expiry;
+    size_t expiry_at; /* how far the walk over all groups has come */
     struct mr_group_ticket *tickets;
     struct mr_group_member_view *scratch; /* of answers to leaders */
     size_t scratch_room;

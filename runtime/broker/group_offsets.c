@@ -11,6 +11,8 @@
 
 enum {
     EXPIRED_A_TICKET = 10000,
+    LOOKED_A_TURN = 200000,
+    EXPIRY_TURN_MS = 20,
     SUBSCRIPTION_MAX = 3,    /* newest version known; newer ones are read as that */
     SUBSCRIBED_MAX = 1000000 /* topics of one group */
 };
@@ -553,9 +555,20 @@ void mr_groups_expire(void *arg)
     struct mr_groups *gs = arg;
     struct mr_slice id;
     void *g;
-    for (size_t i = 0; !mr_replay_loading(&gs->replay) && mr_map_next(&gs->groups, &i, &id, &g);)
+    uint64_t looked = 0; /* there may be millions of offsets: a few at a turn */
+    while (!mr_replay_loading(&gs->replay) && looked < LOOKED_A_TURN) {
+        if (!mr_map_next(&gs->groups, &gs->expiry_at, &id, &g)) {
+            gs->expiry_at = 0;
+            break;
+        }
+        looked += 100 + ((const struct mr_group *)g)->offsets.count;
         if (is_ready(g))
             expire(g);
+    }
+    if (gs->expiry_at > 0) {
+        mr_timer_set(gs->world, &gs->expiry, mr_now(gs->world) + EXPIRY_TURN_MS);
+        return;
+    }
     mr_timer_set(gs->world, &gs->expiry,
                  mr_now(gs->world) + mr_groups_settings(gs)->offsets_retention_check_interval_ms);
 }

@@ -5,7 +5,7 @@
 
 #include <stdarg.h>
 
-enum { NOTHING = -1, EXPIRED_A_TIME = 10000 };
+enum { NOTHING = -1, LOOKED_A_TURN = 20000, EXPIRED_A_TURN = 1000, EXPIRY_TURN_MS = 20 };
 
 /* ------------------------------------------------------------------ small things */
 
@@ -681,27 +681,36 @@ static void tick(void *arg)
     rest(t, &t->tick);
 }
 
+static bool is_unused(const struct mr_txn *x, int64_t now)
+{
+    const struct mr_txns *t = x->txns;
+    return !x->live && now - x->update_ms > mr_txns_settings(t)->transactional_id_expiration_ms &&
+           may_ask(t, mr_txn_id(x)) == MR_REFUSE_NONE;
+}
+
+/* There may be millions: a few at a turn, so that the shard does other things in between. What is made or
+ * forgotten meanwhile may be looked at twice, or with the next walk. */
 static void expire(void *arg)
 {
     struct mr_txns *t = arg;
     struct mr_slice key;
     void *value;
     int64_t now = mr_txns_time(t);
-    int sent = 0;
-    for (size_t i = 0;
-         !mr_txns_loading(t) && sent < EXPIRED_A_TIME && mr_map_next(&t->ids, &i, &key, &value);) {
-        struct mr_txn *x = value;
-        if (x->live || now - x->update_ms <= mr_txns_settings(t)->transactional_id_expiration_ms ||
-            may_ask(t, mr_txn_id(x)))
-            continue;
-        struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_FORGET);
+    int looked = 0, sent = 0;
+    while (!mr_txns_loading(t) && looked++ < LOOKED_A_TURN && sent < EXPIRED_A_TURN) {
+        if (!mr_map_next(&t->ids, &t->expiry_at, &key, &value)) {
+            t->expiry_at = 0;
+            rest(t, &t->expiry);
+            return;
+        }
+        struct mr_txn_ticket *k = is_unused(value, now) ? mr_txn_ticket_new(value, MR_TXN_STEP_FORGET) : NULL;
         if (!k)
-            break;
+            continue;
         k->state = MR_TXN_DEAD;
         sent++;
         mr_txn_ticket_send(k);
     }
-    rest(t, &t->expiry);
+    mr_timer_set(t->world, &t->expiry, mr_now(t->world) + EXPIRY_TURN_MS);
 }
 
 /* All of a partition is read: clocks start, what was prepared is completed (C3). */

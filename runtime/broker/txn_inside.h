@@ -85,6 +85,7 @@ struct mr_txns {
     struct mr_map ids; /* -> struct mr_txn */
     struct mr_txn_live *live;
     struct mr_timer tick, expiry;
+    size_t expiry_at;         /* how far the walk over all ids has come */
     size_t bytes;             /* of all ids: see bytes_max */
     uint64_t parts;           /* of all transactions that are under way: see parts_max */
     struct mr_replay replay;  /* of __transaction_state; its clock is that of all ages */

@@ -338,6 +338,29 @@ static void power_lost_at_any_operation_takes_back_nothing_that_was_answered(voi
     assert_true(members_kept > 20);
 }
 
+/* ------------------------------------------------------------------ clocks */
+
+static void a_wall_clock_that_jumps_ends_no_session(void **state)
+{
+    (void)state;
+    struct site *s = site_new(1);
+    struct client *a = client(s, "a"), *b = client(s, "b"), *both[] = {a, b};
+    struct mr_group_view v;
+    settle_group(s, both, 2);
+    for (int i = 0; i < 8; i++) {
+        mr_sim_wall_jump(s->mill.world, (i % 2 ? -1 : 1) * (int64_t)(i + 1) * 30 * 24 * 3600 * 1000000000);
+        after(s, 9000);
+        assert_int_equal(beat_quietly(a), MR_REFUSE_NONE);
+        assert_int_equal(beat_quietly(b), MR_REFUSE_NONE);
+    }
+    after(s, 9000);
+    assert_int_equal(beat_quietly(a), MR_REFUSE_NONE);
+    after(s, 1100); /* and none goes on longer for it */
+    assert_int_equal(mr_groups_view(s->groups, MR_SLICE("g"), &v), MR_REFUSE_NONE);
+    assert_int_equal(v.members, 1);
+    site_free(s);
+}
+
 /* ------------------------------------------------------------------ budgets */
 
 static enum mr_refusal note(struct site *s, const char *group, const char *metadata, size_t len)
@@ -426,6 +449,7 @@ int main(void)
         cmocka_unit_test(whoever_dies_wherever_in_its_life_the_others_go_on),
         cmocka_unit_test(a_leader_that_dies_while_its_assignments_are_written_leaves_a_group_that_goes_on),
         cmocka_unit_test(power_lost_at_any_operation_takes_back_nothing_that_was_answered),
+        cmocka_unit_test(a_wall_clock_that_jumps_ends_no_session),
         cmocka_unit_test(what_clients_say_has_one_budget_and_what_goes_makes_room),
         cmocka_unit_test(a_budget_that_is_smaller_than_what_is_on_disk_hides_nothing),
     };
