@@ -44,11 +44,12 @@ void mr_replay_seen(struct mr_replay *r, int64_t stamp_ms)
         r->stamp_ms = stamp_ms;
 }
 
-static void set_clock(struct mr_replay *r)
+/* By what has been read so far; `all` of it: then it runs on from there. */
+static void set_clock(struct mr_replay *r, bool all)
 {
     int64_t now = wall_ms(r), newest = r->stamp_ms;
     bool believed = newest == 0 || (now >= newest && now - newest <= r->config.away_max_ms);
-    if (!believed)
+    if (all && !believed)
         tell(r, MR_WARN,
              "%.*s: the wall clock is %lld s %s the newest record; ages are counted from that record on",
              MR_SLICE_ARG(r->config.topic), (long long)((now > newest ? now - newest : newest - now) / 1000),
@@ -236,7 +237,7 @@ static void next(struct mr_replay *r)
 static void tried(struct mr_replay *r, struct mr_replay_part *p)
 {
     if (!p->tried && --r->unread == 0)
-        set_clock(r);
+        set_clock(r, true);
     p->tried = true;
 }
 
@@ -266,6 +267,8 @@ static void finished(struct mr_replay *r)
         tell(r, MR_INFO, "%.*s-%d could be read, its %s are available again", MR_SLICE_ARG(r->config.topic),
              r->at, r->config.holds);
     p->ready = true;
+    if (r->unread > 0)
+        set_clock(r, false); /* so that who is ready knows what time it is */
     r->config.ready(r->config.owner, r->at);
     tried(r, p);
     next(r);

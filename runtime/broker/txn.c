@@ -589,6 +589,7 @@ static void view_of(const struct mr_txn *x, struct mr_txn_view *out)
         .epoch = x->epoch,
         .timeout_ms = x->timeout_ms,
         .start_ms = x->live ? x->live->start_ms : NOTHING,
+        .age_ms = x->live && x->live->start_ms >= 0 ? mr_txns_time(x->txns) - x->live->start_ms : NOTHING,
         .partitions = x->live ? x->live->set.count : 0,
     };
 }
@@ -717,12 +718,12 @@ static void expire(void *arg)
 void mr_txns_loaded(void *arg, int32_t partition)
 {
     struct mr_txns *t = arg;
-    int64_t wall = mr_wall(t->world) / 1000000;
+    int64_t now = mr_txns_time(t);
     for (struct mr_txn_live *l = t->live; l; l = l->next) {
         struct mr_txn *x = l->txn;
         if (mr_txns_partition_of(mr_txn_id(x), t->replay.partitions) != partition)
             continue;
-        int64_t left = l->start_ms + x->timeout_ms - wall;
+        int64_t left = l->start_ms + x->timeout_ms - now;
         left = left < 0 ? 0 : left > x->timeout_ms ? x->timeout_ms : left;
         l->deadline = mr_now(t->world) + left;
         if (mr_txn_is_completing(x))

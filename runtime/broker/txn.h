@@ -125,7 +125,8 @@ struct mr_txn_view {
     int64_t producer;
     int16_t epoch;
     int32_t timeout_ms;
-    int64_t start_ms; /* wall clock; -1: none is under way */
+    int64_t start_ms; /* since 1970; -1: none is under way */
+    int64_t age_ms;   /* since then; -1 */
     size_t partitions;
 };
 /* MR_REFUSE_TXN_ID_NOT_FOUND, COORDINATOR_LOADING, ... */

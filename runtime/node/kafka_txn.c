@@ -566,15 +566,14 @@ static bool state_known(struct mr_slice name)
     return mr_slice_eq(name, MR_SLICE("PrepareEpochFence")); /* a state that we are never in */
 }
 
-static bool list_wants(const struct mr_list_transactions_request *in, const struct mr_txn_view *v,
-                       int64_t now)
+static bool list_wants(const struct mr_list_transactions_request *in, const struct mr_txn_view *v)
 {
     bool state = in->state_filters_count <= 0, producer = in->producer_id_filters_count <= 0;
     for (int32_t i = 0; i < in->state_filters_count && !state; i++)
         state = mr_slice_eq(in->state_filters[i], mr_slice_of(mr_txn_state_name(v->state)));
     for (int32_t i = 0; i < in->producer_id_filters_count && !producer; i++)
         producer = in->producer_id_filters[i] == v->producer;
-    bool age = in->duration_filter < 0 || (v->start_ms >= 0 && now - v->start_ms > in->duration_filter);
+    bool age = in->duration_filter < 0 || v->age_ms > in->duration_filter;
     return state && producer && age;
 }
 
@@ -600,12 +599,11 @@ static enum mr_refusal list_walk(struct mr_request *r, const struct mr_list_tran
                                  struct mr_regex *pattern, size_t *places,
                                  struct mr_list_transactions_response_transaction_state *out, size_t *count)
 {
-    int64_t now = mr_wall(mr_request_node(r)->world) / 1000000;
     struct mr_err err = {0};
     struct mr_txn_view v;
     *count = 0;
     for (size_t i = 0; mr_txns_next(txns_of(r), &i, &v);) {
-        if (!list_wants(in, &v, now))
+        if (!list_wants(in, &v))
             continue;
         mr_code rc = pattern ? mr_regex_match(pattern, v.id, 0, places, &err) : MR_OK;
         if (rc && rc != MR_END)

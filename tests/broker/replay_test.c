@@ -283,6 +283,39 @@ static void sessions_and_transactions_do_not_look_at_the_wall_clock(void **state
     shop_free(&s);
 }
 
+static void a_clock_that_jumped_between_two_runs_aborts_no_transaction(void **state)
+{
+    (void)state;
+    static const int64_t days[] = {4000, -4000, 30, -30};
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        struct shop s = shop_new(i + 1);
+        struct mr_txn_view v;
+        shop_close(&s);
+        jump(&s, (int64_t)20000 * DAY);
+        shop_open(&s);
+        settle(&s.m);
+        for (int k = 0; k < 6; k++) { /* in more than one partition of the topic */
+            char id[8];
+            (void)snprintf(id, sizeof id, "k%d", k);
+            struct maker m = maker_of(&s, id);
+            assert_int_equal(make_init_until(&m), MR_REFUSE_NONE);
+            assert_int_equal(make_add_until(&m), MR_REFUSE_NONE);
+        }
+        shop_close(&s);
+        jump(&s, days[i] * DAY);
+        shop_open(&s);
+        pass(&s, 50000);
+        for (size_t at = 0; mr_txns_next(s.txns, &at, &v);)
+            assert_int_equal(v.state, MR_TXN_ONGOING);
+        pass(&s, 15000);
+        int aborted = 0;
+        for (size_t at = 0; mr_txns_next(s.txns, &at, &v);)
+            aborted += v.state == MR_TXN_COMPLETE_ABORT;
+        assert_int_equal(aborted, 6);
+        shop_free(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_partition_that_was_damaged_serves_again_once_it_is_whole),
         cmocka_unit_test(a_jump_of_the_wall_clock_expires_no_offset_and_no_id),
         cmocka_unit_test(a_clock_that_jumped_and_was_put_right_again_expires_nothing),
+        cmocka_unit_test(a_clock_that_jumped_between_two_runs_aborts_no_transaction),
         cmocka_unit_test(sessions_and_transactions_do_not_look_at_the_wall_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
