@@ -138,6 +138,8 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     (void)snprintf(b->dir, sizeof b->dir, "%s", data_dir);
     mr_map_init(&b->by_name, MR_BROKER_TOPICS_MAX);
     mr_map_init(&b->by_id, MR_BROKER_TOPICS_MAX);
+    mr_map_init(&b->coming, MR_BROKER_TOPICS_MAX);
+    b->changes_end = &b->changes;
 
     struct mr_heap_arena arena;
     mr_heap_arena_init(&arena, 16 << 10, 0, (size_t)1 << 30);
@@ -158,6 +160,7 @@ mr_code mr_broker_open(struct mr_world *w, const char *data_dir, const struct mr
     b->tick.arg = b;
     if (config->tick_ms > 0)
         mr_timer_set(w, &b->tick, mr_now(w) + mr_broker_node_settings(b)->log_retention_check_interval_ms);
+    mr_changes_begin(b);
     mr_places_begin(b);
     *out = b;
     return MR_OK;
@@ -242,6 +245,7 @@ void mr_broker_close(struct mr_broker *b)
     mr_timer_stop(b->world, &b->tick);
     mr_timer_stop(b->world, &b->slice);
     mr_places_end(b);
+    mr_changes_end(b);
     for (size_t k = 0; k < b->count; k++) {
         struct topic *t = b->topics[k];
         for (int32_t i = 0; i < t->pub.partitions; i++) {
@@ -257,5 +261,6 @@ void mr_broker_close(struct mr_broker *b)
     mr_map_fini(&b->by_name, NULL);
     mr_map_fini(&b->by_id, NULL);
     mr_log_pool_free(b->pool);
+    mr_map_fini(&b->coming, NULL);
     mr_free(b);
 }

@@ -115,6 +115,43 @@ enum mr_refusal mr_broker_change(struct mr_broker *b, struct mr_slice name,
 /* More partitions; fewer are refused. Blocks for two fsyncs. */
 enum mr_refusal mr_broker_grow(struct mr_broker *b, struct mr_slice name, int32_t partitions, bool check_only,
                                struct mr_err *err);
+/* The same without waiting for the disk: changes are queued, and a worker writes those that have come together
+ * with syncs that they share. They happen in the order of submitting, and are seen when they are durable.
+ * done always follows, as an event, also for what is refused at once. What a change points to [borrow] must
+ * stay until then. */
+enum mr_change_kind {
+    MR_CHANGE_CREATE, /* partitions, settings */
+    MR_CHANGE_DELETE, /* done when its files are gone: the name can be used again */
+    MR_CHANGE_ALTER,  /* settings, replace */
+    MR_CHANGE_CHANGE, /* changes */
+    MR_CHANGE_GROW,   /* partitions */
+};
+struct mr_change {
+    enum mr_change_kind kind;
+    struct mr_slice name;
+    int32_t partitions;
+    const struct mr_setting *settings;
+    size_t setting_count;
+    const struct mr_setting_change *changes;
+    size_t change_count;
+    bool replace, check_only;
+    void (*done)(struct mr_change *c);
+    void *arg;
+    /* out */
+    enum mr_refusal refusal;
+    const struct mr_topic *topic; /* CREATE: [borrow] for the length of done */
+    struct mr_err err;
+    /* the broker's */
+    bool pending;
+    struct mr_change *next, **link; /* in the queue */
+    struct mr_change **step;        /* in the job that runs */
+};
+void mr_broker_submit(struct mr_broker *b, struct mr_change *c);
+/* done will not be called; what has begun happens all the same. Idle is fine. */
+void mr_broker_withdraw(struct mr_broker *b, struct mr_change *c);
+/* fn(arg, name) after each topic that is deleted, also when nobody waits for that any more. One of them. */
+void mr_broker_on_deleted(struct mr_broker *b, void (*fn)(void *arg, struct mr_slice name), void *arg);
+
 enum mr_refusal mr_topic_name_check(struct mr_slice name, struct mr_err *err);
 
 const struct mr_topic *mr_broker_topic(const struct mr_broker *b, struct mr_slice name); /* NULL: none */

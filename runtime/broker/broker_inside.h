@@ -18,6 +18,7 @@ enum {
 };
 
 struct mr_opening;
+struct mr_job;
 
 struct place {                  /* of a partition in its topic */
     struct mr_partition *p;     /* NULL: not open */
@@ -33,6 +34,8 @@ struct topic {
     bool deleted;
     struct place *place; /* [partitions] */
     uint32_t openings;
+    bool changing; /* a job is writing it */
+    bool going;    /* it is to be deleted: nothing of it is opened in a worker any more */
 };
 
 struct mr_broker {
@@ -59,6 +62,13 @@ struct mr_broker {
     struct mr_timer relief;              /* too much is open */
     bool relieving;
     mr_ms relieve_after;
+    struct mr_change *changes, **changes_end; /* that wait for their job */
+    struct mr_job *job;                       /* that runs */
+    struct mr_timer next_job;
+    struct mr_map coming; /* names of topics that the job makes */
+    int64_t reserved;     /* partitions of those */
+    void (*deleted)(void *arg, struct mr_slice name);
+    void *deleted_arg;
     struct mr_opening *openings; /* on their way, in order of asking */
     uint32_t opening_count, opening_running;
     struct mr_timer ahead;
@@ -79,10 +89,11 @@ struct topic *mr_topic_new(const struct mr_broker *b, struct mr_slice name, int3
 void mr_topic_free(struct topic *t);                         /* NULL is fine; its partitions are closed */
 bool mr_catalogue_add(struct mr_broker *b, struct topic *t); /* false: no memory */
 void mr_catalogue_remove(struct mr_broker *b, struct topic *t);
-void mr_topic_path(const struct mr_broker *b, const struct topic *t, char out[MR_BROKER_PATH_BYTES]);
+void mr_topic_path(const char *dir, const struct topic *t, char out[MR_BROKER_PATH_BYTES]);
 void mr_partition_path(const struct mr_broker *b, struct mr_slice name, int32_t partition,
                        char out[MR_BROKER_PATH_BYTES]);
-mr_code mr_topic_write(struct mr_broker *b, const struct topic *t, struct mr_err *err);
+/* What its file says. false: no memory. */
+bool mr_topic_text(const struct topic *t, struct mr_buf *out);
 mr_code mr_catalogue_load(struct mr_broker *b, struct mr_arena *a, struct mr_err *err);
 void mr_collect_name(void *names, const char *name); /* for mr_dir_list: into a mr_buf, each with its NUL */
 bool mr_ends_with(const char *name, const char *end);
@@ -90,6 +101,8 @@ bool mr_ends_with(const char *name, const char *end);
 /* --- change.c */
 /* Removes the logs, then the file that says `deleted`. */
 mr_code mr_topic_finish_delete(struct mr_broker *b, struct topic *t, struct mr_err *err);
+void mr_changes_begin(struct mr_broker *b);
+void mr_changes_end(struct mr_broker *b); /* who waits is told that the node is stopping */
 
 /* --- place.c */
 struct mr_partition *mr_place_open(struct mr_broker *b, struct topic *t, int32_t i, struct mr_err *err);

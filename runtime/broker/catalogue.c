@@ -33,11 +33,11 @@ static bool unhex(struct mr_slice text, uint8_t out[16])
     return true;
 }
 
-void mr_topic_path(const struct mr_broker *b, const struct topic *t, char out[MR_BROKER_PATH_BYTES])
+void mr_topic_path(const char *dir, const struct topic *t, char out[MR_BROKER_PATH_BYTES])
 {
     char id[33];
     hex(t->pub.id, id);
-    (void)snprintf(out, MR_BROKER_PATH_BYTES, "%s/topics/%s.topic", b->dir, id);
+    (void)snprintf(out, MR_BROKER_PATH_BYTES, "%s/topics/%s.topic", dir, id);
 }
 
 void mr_partition_path(const struct mr_broker *b, struct mr_slice name, int32_t partition,
@@ -46,24 +46,19 @@ void mr_partition_path(const struct mr_broker *b, struct mr_slice name, int32_t 
     (void)snprintf(out, MR_BROKER_PATH_BYTES, "%s/topics/%.*s-%d", b->dir, MR_SLICE_ARG(name), partition);
 }
 
-mr_code mr_topic_write(struct mr_broker *b, const struct topic *t, struct mr_err *err)
+bool mr_topic_text(const struct topic *t, struct mr_buf *out)
 {
-    char path[MR_BROKER_PATH_BYTES], id[33];
-    struct mr_buf text = {0};
+    char id[33];
     struct mr_setting_row row;
-    mr_topic_path(b, t, path);
     hex(t->pub.id, id);
-    bool ok = mr_buf_printf(&text, "millrace topic 1\nname %s\nid %s\npartitions %d\n", t->pub.name, id,
+    bool ok = mr_buf_printf(out, "millrace topic 1\nname %s\nid %s\npartitions %d\n", t->pub.name, id,
                             t->pub.partitions);
     for (size_t i = 0; ok && mr_setting_row(i, &t->pub.config, t->given, NULL, &row); i++)
         if (row.given)
-            ok = mr_buf_printf(&text, "set %s %s\n", row.name, row.value);
+            ok = mr_buf_printf(out, "set %s %s\n", row.name, row.value);
     if (ok && t->deleted)
-        ok = mr_buf_puts(&text, "deleted\n");
-    mr_code rc = ok ? mr_record_file_write(b->world, path, &text, err)
-                    : mr_fail(err, MR_MEMORY, "no memory to write '%s'", path);
-    mr_buf_fini(&text);
-    return rc;
+        ok = mr_buf_puts(out, "deleted\n");
+    return ok && mr_record_file_seal(out);
 }
 
 /* ------------------------------------------------------------------ the table */

@@ -282,7 +282,8 @@ bool mr_broker_await(struct mr_broker *b, const struct mr_topic *pub, int32_t pa
     char path[MR_BROKER_PATH_BYTES];
     if (w)
         w->link = NULL;
-    if (!t || b->closing || partition < 0 || partition >= pub->partitions || t->place[partition].p)
+    if (!t || b->closing || t->going || partition < 0 || partition >= pub->partitions ||
+        t->place[partition].p)
         return true;
     struct mr_opening *o = t->place[partition].opening;
     if (!o) {
@@ -336,7 +337,7 @@ static void look_ahead(void *arg)
                 return;
             }
             b->next_ahead = at + 1;
-            if (t->place[i].p || t->place[i].opening)
+            if (t->place[i].p || t->place[i].opening || t->going)
                 continue;
             mr_partition_path(b, mr_slice_of(t->pub.name), i, path);
             if (must_recover(b, path) && opening_new(b, t, i, path))

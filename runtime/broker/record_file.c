@@ -6,10 +6,15 @@
 
 enum { FILE_BYTES_MAX = 64 << 10, LAST_LINE = sizeof "crc32c 00000000\n" - 1 };
 
-mr_code mr_record_file_write(struct mr_world *w, const char *path, struct mr_buf *text, struct mr_err *err)
+bool mr_record_file_seal(struct mr_buf *text)
 {
     uint32_t crc = mr_crc32c(0, text->p, text->len);
-    if (!mr_buf_printf(text, "crc32c %08x\n", crc))
+    return mr_buf_printf(text, "crc32c %08x\n", crc);
+}
+
+mr_code mr_record_file_write(struct mr_world *w, const char *path, struct mr_buf *text, struct mr_err *err)
+{
+    if (!mr_record_file_seal(text))
         return mr_fail(err, MR_MEMORY, "no memory to write '%s'", path);
     return mr_file_replace(w, path, (struct mr_slice){text->p, text->len}, err);
 }

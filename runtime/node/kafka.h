@@ -53,6 +53,7 @@ struct mr_request {
     void *state;                           /* [arena] the handler's */
     void (*drop)(struct mr_request *r);    /* the connection is gone: wait for nothing more */
     struct mr_request_need *needs;         /* partitions that are being opened for it */
+    struct mr_request_change *changes;     /* of the catalogue, that it waits for */
     struct mr_slice whole;                 /* the body, while it may be run again */
 };
 
@@ -122,6 +123,24 @@ struct mr_request_need {
 };
 void mr_request_need(struct mr_request *r, const struct mr_topic *t, int32_t partition);
 bool mr_request_waits(struct mr_request *r);
+
+/* Changes of the catalogue, a row of the answer each; the body must be kept, and the answer lie in the arena.
+ * NULL: no memory, closed. What the caller adds to row->change must stay too. */
+struct mr_request_change {
+    struct mr_change change; /* first */
+    struct mr_request *request;
+    struct mr_request_change *next;
+    int16_t *code;                               /* of the answer's row */
+    struct mr_slice *message;                    /* may be NULL */
+    bool (*more)(struct mr_request_change *row); /* fills in the rest, may be NULL; false: closed */
+    void *row;
+};
+struct mr_request_change *mr_request_change(struct mr_request *r, enum mr_change_kind kind,
+                                            struct mr_slice name, int16_t *code, struct mr_slice *message);
+void mr_request_submit(struct mr_request_change *row);
+void mr_request_changes_answer(struct mr_request *r, void *out); /* now, or with the last of them */
+void mr_request_changes_drop(struct mr_request *r);
+
 /* Topics by name or, where the version has them, by id. */
 const struct mr_topic *mr_request_topic(const struct mr_request *r, struct mr_slice name,
                                         const struct mr_uuid *id, bool by_id, enum mr_refusal *why);

@@ -84,35 +84,6 @@ static enum mr_refusal assigned(struct mr_request *r, const struct mr_create_top
     return why;
 }
 
-static enum mr_refusal create_one(struct mr_request *r, const struct mr_create_topics_request_topic *want,
-                                  bool check_only, const struct mr_topic **made, struct mr_err *err)
-{
-    struct mr_setting settings[SETTINGS_MAX];
-    size_t count = 0;
-    int32_t partitions = want->num_partitions;
-    enum mr_refusal why = spare(want->name, "made by a client; it is made when it is first needed", err);
-    if (!why && want->assignments_count > 0)
-        why = assigned(r, want, &partitions, err);
-    if (why)
-        return why;
-    if (want->replication_factor != -1 && want->replication_factor != 1) {
-        (void)mr_fail(err, MR_BADCONF, "replication factor %d: this is one node, use 1 or -1",
-                      want->replication_factor);
-        return MR_REFUSE_INVALID_REPLICATION;
-    }
-    for (int32_t i = 0; i < want->configs_count; i++) {
-        if (!want->configs[i].value.p)
-            continue; /* null: the default */
-        if (count == SETTINGS_MAX) {
-            (void)mr_fail(err, MR_LIMIT, "more than %d settings", SETTINGS_MAX);
-            return MR_REFUSE_INVALID_CONFIG;
-        }
-        settings[count++] = (struct mr_setting){want->configs[i].name, want->configs[i].value};
-    }
-    return mr_broker_create(mr_request_node(r)->broker, want->name, partitions, settings, count, check_only,
-                            made, err);
-}
-
 static bool topic_configs(struct mr_request *r, const struct mr_topic *t,
                           struct mr_create_topics_response_topic *out)
 {
@@ -130,97 +101,147 @@ static bool topic_configs(struct mr_request *r, const struct mr_topic *t,
     return true;
 }
 
+static bool created(struct mr_request_change *c)
+{
+    struct mr_create_topics_response_topic *o = c->row;
+    const struct mr_topic *t = c->change.topic;
+    if (!t)
+        return true;
+    o->num_partitions = t->partitions;
+    o->replication_factor = 1;
+    memcpy(o->topic_id.b, t->id, sizeof o->topic_id.b);
+    return c->request->head.version < 5 || topic_configs(c->request, t, o);
+}
+
+/* NONE: submitted, or the connection was closed. */
+static enum mr_refusal create_one(struct mr_request *r, const struct mr_create_topics_request_topic *want,
+                                  bool check_only, struct mr_create_topics_response_topic *o,
+                                  struct mr_err *err)
+{
+    int32_t partitions = want->num_partitions;
+    enum mr_refusal why = spare(want->name, "made by a client; it is made when it is first needed", err);
+    if (!why && want->assignments_count > 0)
+        why = assigned(r, want, &partitions, err);
+    if (why)
+        return why;
+    if (want->replication_factor != -1 && want->replication_factor != 1) {
+        (void)mr_fail(err, MR_BADCONF, "replication factor %d: this is one node, use 1 or -1",
+                      want->replication_factor);
+        return MR_REFUSE_INVALID_REPLICATION;
+    }
+    if (want->configs_count > SETTINGS_MAX) {
+        (void)mr_fail(err, MR_LIMIT, "more than %d settings", SETTINGS_MAX);
+        return MR_REFUSE_INVALID_CONFIG;
+    }
+    struct mr_setting *settings = mr_request_take(r, mr_kafka_many(want->configs_count), sizeof *settings);
+    struct mr_request_change *c =
+        settings ? mr_request_change(r, MR_CHANGE_CREATE, want->name, &o->error_code, &o->error_message)
+                 : NULL;
+    if (!c)
+        return MR_REFUSE_NONE;
+    for (int32_t i = 0; i < want->configs_count; i++)
+        if (want->configs[i].value.p) /* null: the default */
+            settings[c->change.setting_count++] =
+                (struct mr_setting){want->configs[i].name, want->configs[i].value};
+    c->change.settings = settings;
+    c->change.partitions = partitions;
+    c->change.check_only = check_only;
+    c->more = created;
+    c->row = o;
+    mr_request_submit(c);
+    return MR_REFUSE_NONE;
+}
+
 void mr_kafka_create_topics(struct mr_request *r)
 {
     struct mr_create_topics_request in;
-    struct mr_create_topics_response out;
+    struct mr_create_topics_response *out = mr_request_take(r, 1, sizeof *out);
     struct mr_map seen;
-    if (!mr_request_read(r, &in))
+    if (!out || !mr_request_keep(r) || !mr_request_read(r, &in))
         return;
-    mr_create_topics_response_init(&out);
-    size_t count = in.topics_count > 0 ? (size_t)in.topics_count : 0;
-    if (!(out.topics = mr_request_take(r, count, sizeof *out.topics)))
+    mr_create_topics_response_init(out);
+    size_t count = mr_kafka_many(in.topics_count);
+    if (!(out->topics = mr_request_take(r, count, sizeof *out->topics)))
         return;
-    out.topics_count = (int32_t)count;
+    out->topics_count = (int32_t)count;
     mr_map_init(&seen, 0);
     for (size_t i = 0; i < count; i++)
         see(&seen, in.topics[i].name);
     for (size_t i = 0; i < count; i++) {
-        struct mr_create_topics_response_topic *o = &out.topics[i];
+        struct mr_create_topics_response_topic *o = &out->topics[i];
         const struct mr_create_topics_request_topic *want = &in.topics[i];
-        const struct mr_topic *made = NULL;
         struct mr_err err = {0};
+        *o = (struct mr_create_topics_response_topic){
+            .name = want->name, .num_partitions = -1, .replication_factor = -1, .configs_count = -1};
         enum mr_refusal why = once_only(&seen, want->name, &err);
         if (!why)
-            why = create_one(r, want, in.validate_only, &made, &err);
-        *o = (struct mr_create_topics_response_topic){
-            .name = want->name,
-            .error_code = (int16_t)why,
-            .error_message = why_text(r, why, &err),
-            .num_partitions = made ? made->partitions : -1,
-            .replication_factor = made ? 1 : -1,
-            .configs_count = -1,
-        };
-        if (made)
-            memcpy(o->topic_id.b, made->id, sizeof o->topic_id.b);
-        if (made && r->head.version >= 5 && !topic_configs(r, made, o))
-            break;
+            why = create_one(r, want, in.validate_only, o, &err);
+        o->error_code = (int16_t)why;
+        o->error_message = why_text(r, why, &err);
     }
     mr_map_fini(&seen, NULL);
-    mr_request_answer(r, &out); /* nothing when it was closed */
+    mr_request_changes_answer(r, out); /* nothing when it was closed */
 }
 
 /* ------------------------------------------------------------------ CreatePartitions */
 
 static enum mr_refusal grow_one(struct mr_request *r, const struct mr_create_partitions_request_topic *want,
-                                bool check_only, struct mr_err *err)
+                                bool check_only, struct mr_create_partitions_response_result *o,
+                                struct mr_err *err)
 {
     struct mr_broker *b = mr_request_node(r)->broker;
     const struct mr_topic *t = mr_broker_topic(b, want->name);
     enum mr_refusal why = spare(want->name, "grown: keys would lie in other partitions then", err);
-    if (why || !t || want->assignments_count < 0)
-        return why ? why : mr_broker_grow(b, want->name, want->count, check_only, err);
-    if (want->assignments_count != want->count - t->partitions) {
+    if (!why && t && want->assignments_count >= 0 && want->assignments_count != want->count - t->partitions) {
         (void)mr_fail(err, MR_BADCONF, "replicas are assigned for %d partitions, and %d are to come",
                       want->assignments_count, want->count - t->partitions);
         return MR_REFUSE_INVALID_ASSIGNMENT;
     }
-    for (int32_t i = 0; !why && i < want->assignments_count; i++)
+    for (int32_t i = 0; !why && t && i < want->assignments_count; i++)
         why = here_only(want->assignments[i].broker_ids, want->assignments[i].broker_ids_count, err);
-    return why ? why : mr_broker_grow(b, want->name, want->count, check_only, err);
+    struct mr_request_change *c =
+        why ? NULL : mr_request_change(r, MR_CHANGE_GROW, want->name, &o->error_code, &o->error_message);
+    if (!c)
+        return why;
+    c->change.partitions = want->count;
+    c->change.check_only = check_only;
+    mr_request_submit(c);
+    return MR_REFUSE_NONE;
 }
 
 void mr_kafka_create_partitions(struct mr_request *r)
 {
     struct mr_create_partitions_request in;
-    struct mr_create_partitions_response out;
+    struct mr_create_partitions_response *out = mr_request_take(r, 1, sizeof *out);
     struct mr_map seen;
-    if (!mr_request_read(r, &in))
+    if (!out || !mr_request_keep(r) || !mr_request_read(r, &in))
         return;
-    mr_create_partitions_response_init(&out);
+    mr_create_partitions_response_init(out);
     int32_t count = in.topics_count > 0 ? in.topics_count : 0;
-    if (!(out.results = mr_request_take(r, (size_t)count, sizeof *out.results)))
+    if (!(out->results = mr_request_take(r, (size_t)count, sizeof *out->results)))
         return;
-    out.results_count = count;
+    out->results_count = count;
     mr_map_init(&seen, 0);
     for (int32_t i = 0; i < count; i++)
         see(&seen, in.topics[i].name);
     for (int32_t i = 0; i < count; i++) {
         const struct mr_create_partitions_request_topic *want = &in.topics[i];
         struct mr_err err = {0};
+        struct mr_create_partitions_response_result *o = &out->results[i];
         enum mr_refusal why = once_only(&seen, want->name, &err);
         if (!why)
-            why = grow_one(r, want, in.validate_only, &err);
-        out.results[i] = (struct mr_create_partitions_response_result){
+            why = grow_one(r, want, in.validate_only, o, &err);
+        *o = (struct mr_create_partitions_response_result){
             .name = want->name, .error_code = (int16_t)why, .error_message = why_text(r, why, &err)};
     }
     mr_map_fini(&seen, NULL);
-    mr_request_answer(r, &out);
+    mr_request_changes_answer(r, out);
 }
 
 /* ------------------------------------------------------------------ DeleteTopics */
 
-static enum mr_refusal delete_one(struct mr_request *r, struct mr_slice name, struct mr_err *err)
+static enum mr_refusal delete_one(struct mr_request *r, struct mr_slice name,
+                                  struct mr_delete_topics_response_topic *o, struct mr_err *err)
 {
     struct mr_node *n = mr_request_node(r);
     enum mr_refusal why = spare(name, "deleted", err);
@@ -228,32 +249,32 @@ static enum mr_refusal delete_one(struct mr_request *r, struct mr_slice name, st
         (void)mr_fail(err, MR_UNSUPPORTED, "topics are not deleted here: delete.topic.enable is false");
         why = r->head.version >= 3 ? MR_REFUSE_DELETION_DISABLED : MR_REFUSE_INVALID_REQUEST;
     }
-    if (!why)
-        why = mr_broker_delete(n->broker, name, err);
-    if (!why)
-        mr_groups_topic_deleted(n->groups, name);
+    struct mr_request_change *c =
+        why ? NULL : mr_request_change(r, MR_CHANGE_DELETE, name, &o->error_code, &o->error_message);
+    if (c)
+        mr_request_submit(c);
     return why;
 }
 
 void mr_kafka_delete_topics(struct mr_request *r)
 {
     struct mr_delete_topics_request in;
-    struct mr_delete_topics_response out;
+    struct mr_delete_topics_response *out = mr_request_take(r, 1, sizeof *out);
     struct mr_map seen;
-    if (!mr_request_read(r, &in))
+    if (!out || !mr_request_keep(r) || !mr_request_read(r, &in))
         return;
-    mr_delete_topics_response_init(&out);
+    mr_delete_topics_response_init(out);
     bool whole = r->head.version >= 6;
     int32_t count = whole ? in.topics_count : in.topic_names_count;
     count = count > 0 ? count : 0;
-    if (!(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+    if (!(out->responses = mr_request_take(r, (size_t)count, sizeof *out->responses)))
         return;
-    out.responses_count = count;
+    out->responses_count = count;
     mr_map_init(&seen, 0);
     for (int32_t i = 0; i < count; i++)
         see(&seen, whole ? in.topics[i].name : in.topic_names[i]);
     for (int32_t i = 0; i < count; i++) {
-        struct mr_delete_topics_response_topic *o = &out.responses[i];
+        struct mr_delete_topics_response_topic *o = &out->responses[i];
         struct mr_slice name = whole ? in.topics[i].name : in.topic_names[i];
         const struct mr_uuid *id = whole ? &in.topics[i].topic_id : NULL;
         struct mr_err err = {0};
@@ -269,12 +290,12 @@ void mr_kafka_delete_topics(struct mr_request *r)
         if (t) { /* the name must outlive the topic */
             name = mr_request_text(r, t->name);
             memcpy(o->topic_id.b, t->id, sizeof o->topic_id.b);
-            why = delete_one(r, name, &err);
+            why = delete_one(r, name, o, &err);
         }
         o->name = name;
         o->error_code = (int16_t)why;
         o->error_message = why_text(r, why, &err);
     }
     mr_map_fini(&seen, NULL);
-    mr_request_answer(r, &out);
+    mr_request_changes_answer(r, out);
 }

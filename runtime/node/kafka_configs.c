@@ -319,6 +319,8 @@ struct change {
     bool replace; /* what is not named goes back to its default: AlterConfigs */
     bool check_only;
     size_t count;
+    int16_t *code; /* of the answer's row */
+    struct mr_slice *message;
     struct mr_setting set[CHANGES_MAX];           /* with replace */
     struct mr_setting_change change[CHANGES_MAX]; /* without */
 };
@@ -365,15 +367,30 @@ static enum mr_refusal change_node(struct mr_request *r, const struct change *c,
                       : mr_node_book_change(book, own, c->change, c->count, c->check_only, err);
 }
 
+/* NONE: submitted, or the connection was closed. */
 static enum mr_refusal change_topic(struct mr_request *r, const struct change *c, struct mr_err *err)
 {
-    struct mr_broker *b = mr_request_node(r)->broker;
     const struct mr_topic *t;
     enum mr_refusal why = find_topic(r, c->name, &t, err);
     if (why)
         return why;
-    return c->replace ? mr_broker_alter(b, c->name, c->set, c->count, true, c->check_only, err)
-                      : mr_broker_change(b, c->name, c->change, c->count, c->check_only, err);
+    size_t each = c->replace ? sizeof *c->set : sizeof *c->change;
+    void *list = mr_request_take(r, c->count, each);
+    struct mr_request_change *row =
+        list ? mr_request_change(r, c->replace ? MR_CHANGE_ALTER : MR_CHANGE_CHANGE, c->name, c->code,
+                                 c->message)
+             : NULL;
+    if (!row)
+        return MR_REFUSE_NONE;
+    memcpy(list, c->replace ? (const void *)c->set : (const void *)c->change, c->count * each);
+    row->change.replace = c->replace;
+    row->change.check_only = c->check_only;
+    row->change.settings = c->replace ? list : NULL;
+    row->change.setting_count = c->replace ? c->count : 0;
+    row->change.changes = c->replace ? NULL : list;
+    row->change.change_count = c->replace ? 0 : c->count;
+    mr_request_submit(row);
+    return MR_REFUSE_NONE;
 }
 
 static enum mr_refusal change(struct mr_request *r, const struct change *c, bool doubled, struct mr_err *err)
@@ -405,15 +422,15 @@ static enum mr_refusal change(struct mr_request *r, const struct change *c, bool
 void mr_kafka_alter_configs(struct mr_request *r)
 {
     struct mr_alter_configs_request in;
-    struct mr_alter_configs_response out;
-    if (!mr_request_read(r, &in))
+    struct mr_alter_configs_response *out = mr_request_take(r, 1, sizeof *out);
+    if (!out || !mr_request_keep(r) || !mr_request_read(r, &in))
         return;
-    mr_alter_configs_response_init(&out);
+    mr_alter_configs_response_init(out);
     int32_t count = in.resources_count > 0 ? in.resources_count : 0;
     struct change *c = mr_request_take(r, 1, sizeof *c);
-    if (!c || !(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+    if (!c || !(out->responses = mr_request_take(r, (size_t)count, sizeof *out->responses)))
         return;
-    out.responses_count = count;
+    out->responses_count = count;
     struct seen seen;
     mr_map_init(&seen.topics, 0);
     mr_map_init(&seen.nodes, 0);
@@ -429,8 +446,10 @@ void mr_kafka_alter_configs(struct mr_request *r)
         c->count = want->configs_count > 0 ? (size_t)want->configs_count : 0;
         for (size_t k = 0; k < c->count && k < CHANGES_MAX; k++)
             c->set[k] = (struct mr_setting){want->configs[k].name, want->configs[k].value};
+        c->code = &out->responses[i].error_code;
+        c->message = &out->responses[i].error_message;
         enum mr_refusal why = change(r, c, seen_twice(&seen, c->type, c->name), &err);
-        out.responses[i] = (struct mr_alter_configs_response_topic){
+        out->responses[i] = (struct mr_alter_configs_response_topic){
             .error_code = (int16_t)why,
             .error_message = why_text(r, why, &err),
             .resource_type = want->resource_type,
@@ -438,21 +457,21 @@ void mr_kafka_alter_configs(struct mr_request *r)
         };
     }
     seen_fini(&seen);
-    mr_request_answer(r, &out);
+    mr_request_changes_answer(r, out);
 }
 
 void mr_kafka_incremental_alter_configs(struct mr_request *r)
 {
     struct mr_incremental_alter_configs_request in;
-    struct mr_incremental_alter_configs_response out;
-    if (!mr_request_read(r, &in))
+    struct mr_incremental_alter_configs_response *out = mr_request_take(r, 1, sizeof *out);
+    if (!out || !mr_request_keep(r) || !mr_request_read(r, &in))
         return;
-    mr_incremental_alter_configs_response_init(&out);
+    mr_incremental_alter_configs_response_init(out);
     int32_t count = in.resources_count > 0 ? in.resources_count : 0;
     struct change *c = mr_request_take(r, 1, sizeof *c);
-    if (!c || !(out.responses = mr_request_take(r, (size_t)count, sizeof *out.responses)))
+    if (!c || !(out->responses = mr_request_take(r, (size_t)count, sizeof *out->responses)))
         return;
-    out.responses_count = count;
+    out->responses_count = count;
     struct seen seen;
     mr_map_init(&seen.topics, 0);
     mr_map_init(&seen.nodes, 0);
@@ -468,8 +487,10 @@ void mr_kafka_incremental_alter_configs(struct mr_request *r)
         for (size_t k = 0; k < c->count && k < CHANGES_MAX; k++)
             c->change[k] = (struct mr_setting_change){want->configs[k].name, want->configs[k].value,
                                                       (enum mr_setting_op)want->configs[k].config_operation};
+        c->code = &out->responses[i].error_code;
+        c->message = &out->responses[i].error_message;
         enum mr_refusal why = change(r, c, seen_twice(&seen, c->type, c->name), &err);
-        out.responses[i] = (struct mr_incremental_alter_configs_response_topic){
+        out->responses[i] = (struct mr_incremental_alter_configs_response_topic){
             .error_code = (int16_t)why,
             .error_message = why_text(r, why, &err),
             .resource_type = want->resource_type,
@@ -477,5 +498,5 @@ void mr_kafka_incremental_alter_configs(struct mr_request *r)
         };
     }
     seen_fini(&seen);
-    mr_request_answer(r, &out);
+    mr_request_changes_answer(r, out);
 }

@@ -86,6 +86,7 @@ static void needs_drop(struct mr_request *r)
 static void stop_waiting(struct mr_request *r)
 {
     needs_drop(r);
+    mr_request_changes_drop(r);
     mr_timer_stop(mr_request_node(r)->world, &r->timer);
     if (r->drop)
         r->drop(r);
@@ -107,6 +108,7 @@ void mr_kafka_request_abandon(struct mr_request *r)
 static void answered(struct mr_request *r)
 {
     mr_assert(!r->answered); /* K1 */
+    mr_request_changes_drop(r);
     mr_timer_stop(mr_request_node(r)->world, &r->timer);
     r->drop = NULL;
     r->give_up = NULL;

@@ -87,6 +87,29 @@ static enum mr_refusal make_coordinators(struct mr_request *r, const struct mr_m
     return why ? why : *t ? MR_REFUSE_NONE : MR_REFUSE_UNKNOWN_TOPIC;
 }
 
+static bool auto_created(struct mr_request_change *c)
+{
+    struct mr_node *n = mr_request_node(c->request);
+    const struct mr_topic *t = c->change.topic;
+    if (!t && c->change.refusal == MR_REFUSE_TOPIC_EXISTS) /* somebody else was faster */
+        t = mr_broker_topic(n->broker, c->change.name);
+    if (t)
+        return describe_topic(c->request, t, c->row);
+    mr_node_tell(n, MR_WARN, "kafka: topic '%.*s' cannot be made for a client: %s",
+                 MR_SLICE_ARG(c->change.name), c->change.err.text);
+    return true;
+}
+
+/* Is a topic asked for that may have to be made? Then the request waits, and its names must stay. */
+static bool may_create(const struct mr_request *r, const struct mr_metadata_request *in)
+{
+    struct mr_broker *b = mr_request_node(r)->broker;
+    bool missing = false;
+    for (int32_t i = 0; in->allow_auto_topic_creation && !missing && i < in->topics_count; i++)
+        missing = in->topics[i].name.p && !mr_broker_topic(b, in->topics[i].name);
+    return missing && mr_broker_node_settings(b)->auto_create_topics_enable;
+}
+
 static bool answer_topic(struct mr_request *r, const struct mr_metadata_request *in,
                          const struct mr_metadata_request_topic *want, struct mr_metadata_response_topic *out)
 {
@@ -103,10 +126,14 @@ static bool answer_topic(struct mr_request *r, const struct mr_metadata_request 
             why = make_coordinators(r, in, want->name, &t, &err);
         else if (in->allow_auto_topic_creation &&
                  mr_broker_node_settings(n->broker)->auto_create_topics_enable) {
-            why = mr_broker_create(n->broker, want->name, -1, NULL, 0, false, &t, &err);
-            if (why)
-                mr_node_tell(n, MR_WARN, "kafka: topic '%.*s' cannot be made for %s: %s",
-                             MR_SLICE_ARG(want->name), "a client", err.text);
+            struct mr_request_change *c =
+                mr_request_change(r, MR_CHANGE_CREATE, want->name, &out->error_code, NULL);
+            if (!c)
+                return false;
+            c->change.partitions = -1;
+            c->more = auto_created;
+            c->row = out;
+            mr_request_submit(c);
         }
     }
     if (t)
@@ -124,27 +151,33 @@ void mr_kafka_metadata(struct mr_request *r)
 {
     struct mr_node *n = mr_request_node(r);
     struct mr_metadata_request in;
-    struct mr_metadata_response out;
-    struct mr_metadata_response_broker self = {.node_id = MR_NODE_ID,
-                                               .host = mr_slice_of(mr_request_shown(r)->host),
-                                               .port = mr_request_shown(r)->port};
-    if (!mr_request_read(r, &in))
+    struct mr_metadata_response *out = mr_request_take(r, 1, sizeof *out);
+    struct mr_metadata_response_broker *self = mr_request_take(r, 1, sizeof *self);
+    if (!out || !self || !mr_request_read(r, &in))
         return;
-    mr_metadata_response_init(&out);
-    out.brokers = &self;
-    out.brokers_count = 1;
-    out.cluster_id = mr_slice_of(n->cluster_id);
-    out.controller_id = MR_NODE_ID;
+    if (may_create(r, &in)) {
+        r->body = r->whole;
+        if (!mr_request_keep(r) || !mr_request_read(r, &in))
+            return;
+    }
+    *self = (struct mr_metadata_response_broker){.node_id = MR_NODE_ID,
+                                                 .host = mr_slice_of(mr_request_shown(r)->host),
+                                                 .port = mr_request_shown(r)->port};
+    mr_metadata_response_init(out);
+    out->brokers = self;
+    out->brokers_count = 1;
+    out->cluster_id = mr_slice_of(n->cluster_id);
+    out->controller_id = MR_NODE_ID;
     bool all = in.topics_count < 0 || (r->head.version == 0 && in.topics_count == 0);
     size_t count = all ? mr_broker_topic_count(n->broker) : (size_t)in.topics_count;
-    if (!(out.topics = mr_request_take(r, count, sizeof *out.topics)))
+    if (!(out->topics = mr_request_take(r, count, sizeof *out->topics)))
         return;
-    out.topics_count = (int32_t)count;
+    out->topics_count = (int32_t)count;
     for (size_t i = 0; i < count; i++)
-        if (!(all ? describe_topic(r, mr_broker_topic_at(n->broker, i), &out.topics[i])
-                  : answer_topic(r, &in, &in.topics[i], &out.topics[i])))
+        if (!(all ? describe_topic(r, mr_broker_topic_at(n->broker, i), &out->topics[i])
+                  : answer_topic(r, &in, &in.topics[i], &out->topics[i])))
             return;
-    mr_request_answer(r, &out);
+    mr_request_changes_answer(r, out);
 }
 
 void mr_kafka_describe_cluster(struct mr_request *r)

@@ -277,6 +277,14 @@ static void dispose(struct mr_node *n)
     mr_free(n);
 }
 
+/* The offsets of groups go with the topic. */
+static void topic_deleted(void *arg, struct mr_slice name)
+{
+    struct mr_node *n = arg;
+    if (n->groups)
+        mr_groups_topic_deleted(n->groups, name);
+}
+
 static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, struct mr_err *err)
 {
     mr_code rc;
@@ -295,6 +303,7 @@ static mr_code open_parts(struct mr_node *n, const struct mr_node_config *c, str
         (rc = mr_txns_open(n->world, n->broker, n->groups, &n->config.txns, &n->txns, err)) ||
         (rc = mr_port_new(n, &n->port, err)))
         return rc;
+    mr_broker_on_deleted(n->broker, topic_deleted, n);
     if (c->listen && (rc = mr_kafka_new(n, c->listen, c->advertise, &n->kafka, err)))
         return rc;
     return start_thread(n, err);

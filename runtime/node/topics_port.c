@@ -112,6 +112,7 @@ struct call {
         void (*produced)(void *arg, mr_code rc, int64_t base_offset, const char *why);
         void (*fetched)(void *arg, mr_code rc, struct mr_fetched *got, const char *why);
     } done;
+    struct mr_change change; /* ENSURE */
     /* PRODUCE */
     struct mr_buf bytes;
     struct mr_produce produce;
@@ -210,25 +211,44 @@ static struct mr_partition *partition_of(struct call *c, enum mr_refusal *why, s
     return mr_broker_partition(b, mr_broker_topic(b, topic_of(c)), c->partition, why, err);
 }
 
+static void ensured(struct mr_change *change)
+{
+    struct call *c = change->arg;
+    const struct mr_topic *t = change->topic;
+    if (change->refusal == MR_REFUSE_TOPIC_EXISTS) { /* somebody else was faster */
+        t = mr_broker_topic(c->port->node->broker, topic_of(c));
+        change->refusal = t ? MR_REFUSE_NONE : MR_REFUSE_TOPIC_EXISTS;
+    }
+    c->info.partitions = t ? t->partitions : 0;
+    settle(c, mr_port_code(change->refusal, change->err.code), change->err.text);
+}
+
 static void run_ensure(struct call *c)
 {
-    const struct mr_setting compacted[] = {
-        {MR_SLICE("cleanup.policy"), MR_SLICE("compact")},
-        {MR_SLICE("retention.ms"), MR_SLICE("-1")},
-        {MR_SLICE("retention.bytes"), MR_SLICE("-1")},
-        {MR_SLICE("segment.bytes"), MR_SLICE("16777216")}, /* only closed segments are compacted */
-        {MR_SLICE("durability"), MR_SLICE("fsync")},
+    static const struct mr_setting compacted[] = {
+        {{"cleanup.policy", 14}, {"compact", 7}},
+        {{"retention.ms", 12}, {"-1", 2}},
+        {{"retention.bytes", 15}, {"-1", 2}},
+        {{"segment.bytes", 13}, {"16777216", 8}}, /* only closed segments are compacted */
+        {{"durability", 10}, {"fsync", 5}},
     };
     struct mr_broker *b = c->port->node->broker;
-    struct mr_err err = {0};
     const struct mr_topic *t = mr_broker_topic(b, topic_of(c));
-    enum mr_refusal r = MR_REFUSE_NONE;
-    if (!t)
-        r = mr_broker_create(b, topic_of(c), c->partition > 0 ? c->partition : -1, compacted,
-                             c->kind == ENSURE_COMPACTED ? sizeof compacted / sizeof *compacted : 0, false,
-                             &t, &err);
-    c->info.partitions = t ? t->partitions : 0;
-    settle(c, mr_port_code(r, err.code), err.text);
+    if (t) {
+        c->info.partitions = t->partitions;
+        settle(c, MR_OK, NULL);
+        return;
+    }
+    c->change = (struct mr_change){
+        .kind = MR_CHANGE_CREATE,
+        .name = topic_of(c),
+        .partitions = c->partition > 0 ? c->partition : -1,
+        .settings = compacted,
+        .setting_count = c->kind == ENSURE_COMPACTED ? sizeof compacted / sizeof *compacted : 0,
+        .done = ensured,
+        .arg = c,
+    };
+    mr_broker_submit(b, &c->change);
 }
 
 static void produced(struct mr_produce *pr)

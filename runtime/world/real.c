@@ -211,6 +211,7 @@ static const struct mr_world_ops ops = {
     .files = mr_real_files,
     .write_later = mr_real_write_later,
     .write_wait = mr_real_write_wait,
+    .flush = mr_real_flush,
 };
 
 struct real *mr_real_of(struct mr_world *w)

@@ -67,6 +67,7 @@ void mr_real_write_wait(struct mr_file *f);
 void mr_real_hold(struct mr_file *f);
 void mr_real_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 void mr_real_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);
+mr_code mr_real_flush(struct mr_world *w, const char *path, struct mr_err *err);
 uint32_t mr_real_files(struct mr_world *w);
 void mr_real_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 int mr_real_fd(struct mr_file *f);

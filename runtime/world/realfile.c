@@ -439,6 +439,13 @@ mr_code mr_real_dir_sync(struct mr_world *w, const char *path, struct mr_err *er
     return sys == 0 ? MR_OK : mr_real_fail(err, sys, "sync directory", path);
 }
 
+mr_code mr_real_flush(struct mr_world *w, const char *path, struct mr_err *err)
+{
+    int sys = sync_dir(path, true);
+    (void)w;
+    return sys == 0 ? MR_OK : mr_real_fail(err, sys, "flush the disk of", path);
+}
+
 mr_code mr_real_list(struct mr_world *w, const char *path, void (*each)(void *arg, const char *name),
                      void *arg, struct mr_err *err)
 {

@@ -120,6 +120,7 @@ void mr_sim_disk_answer(struct node *n); /* the orphans */
 void mr_sim_sync_later(struct mr_world *w, struct mr_file *file, mr_done_fn done, void *arg);
 void mr_sim_dir_sync_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 void mr_sim_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
+mr_code mr_sim_flush(struct mr_world *w, const char *path, struct mr_err *err);
 void mr_sim_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);
 
 #endif

@@ -759,6 +759,7 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .write_wait = mr_sim_write_wait,
     .flush_later = mr_sim_flush_later,
     .files = sim_files,
+    .flush = mr_sim_flush,
 };
 
 bool mr_sim_flip(struct mr_world *w, const char *path, int64_t at, int bit)

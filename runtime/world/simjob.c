@@ -228,6 +228,30 @@ void mr_sim_flush_later(struct mr_world *w, const char *path, mr_done_fn done, v
     start_sync(n, job);
 }
 
+mr_code mr_sim_flush(struct mr_world *w, const char *path, struct mr_err *err)
+{
+    struct node *n = mr_sim_node_of(w);
+    struct sync_job job = {.node = n, .upto = n->changes};
+    bool half = true;
+    mr_code rc = MR_OK;
+    if (!n->down) {
+        n->counts.syncs++;
+        n->counts.waited += !n->working;
+        bool crash = mr_sim_crashes_now(n, &half);
+        rc = half ? flush_disk(&job) : MR_OK;
+        if (crash)
+            mr_sim_crash(w);
+    }
+    if (n->down)
+        rc = MR_IO;
+    if (rc) {
+        rc = mr_fail(err, MR_IO, "cannot flush the disk of '%s': simulated", path);
+        if (err)
+            err->sys = EIO;
+    }
+    return rc;
+}
+
 void mr_sim_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg)
 {
     struct node *n = mr_sim_node_of(w);

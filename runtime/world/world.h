@@ -66,6 +66,7 @@ struct mr_world_ops {
     void (*write_later)(struct mr_file *f, const struct mr_slice *parts, size_t count, int64_t at,
                         mr_done_fn done, void *arg);
     void (*write_wait)(struct mr_file *f);
+    mr_code (*flush)(struct mr_world *w, const char *path, struct mr_err *err);
 };
 
 struct mr_world { /* first member of each maker's own struct */
@@ -221,6 +222,10 @@ static inline mr_code mr_dir_list(struct mr_world *w, const char *path,
 static inline void mr_disk_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg)
 {
     w->ops->flush_later(w, path, done, arg);
+}
+static inline mr_code mr_disk_flush(struct mr_world *w, const char *path, struct mr_err *err) /* waits */
+{
+    return w->ops->flush(w, path, err);
 }
 /* Runs fn(arg) in a worker, then done(arg, MR_OK, 0) as an event. fn may use files and names of this world and
  * wait for them, but none of what comes back as an event, no timers and no posts; nobody else touches what it
