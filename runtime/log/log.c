@@ -130,7 +130,7 @@ bool mr_log_settled(const struct mr_log *log)
 bool mr_log_rest(struct mr_log *log)
 {
     struct segment *active = active_of(log);
-    if (!mr_log_settled(log) || log->compact || log->waiters)
+    if (!mr_log_settled(log) || log->compact || log->waiters || log->held.first || log->flying)
         return false;
     for (size_t i = 0; i < log->count; i++)
         if (log->seg[i].dirty)
