@@ -12,23 +12,27 @@
 #define AT(field) offsetof(struct mr_node_settings, field)
 #define INT(name, field, min, max, standard, help)                                                           \
     {                                                                                                        \
-        name, NULL, MR_SETTING_INT, true, false, AT(field), min, max, standard, 0, help                      \
+        name, NULL, MR_SETTING_INT, true, false, AT(field), min, max, standard, 0, help, NULL, NULL          \
     }
 #define LONG(name, field, min, max, standard, help)                                                          \
     {                                                                                                        \
-        name, NULL, MR_SETTING_LONG, true, false, AT(field), min, max, standard, 0, help                     \
+        name, NULL, MR_SETTING_LONG, true, false, AT(field), min, max, standard, 0, help, NULL, NULL         \
     }
 #define START(name, field, min, max, standard, help)                                                         \
     {                                                                                                        \
-        name, NULL, MR_SETTING_INT, true, true, AT(field), min, max, standard, 0, help                       \
+        name, NULL, MR_SETTING_INT, true, true, AT(field), min, max, standard, 0, help, NULL, NULL           \
     }
 #define YESNO(name, field, standard, help)                                                                   \
     {                                                                                                        \
-        name, NULL, MR_SETTING_BOOL, false, false, AT(field), 0, 1, standard, 0, help                        \
+        name, NULL, MR_SETTING_BOOL, false, false, AT(field), 0, 1, standard, 0, help, NULL, NULL            \
+    }
+#define ONLY(name, type, only, why, help)                                                                    \
+    {                                                                                                        \
+        name, NULL, type, false, true, 0, 0, 0, 0, 0, help, only, why                                        \
     }
 #define TOPIC(name, topic)                                                                                   \
     {                                                                                                        \
-        name, topic, 0, false, false, 0, 0, 0, 0, 0, NULL                                                    \
+        name, topic, 0, false, false, 0, 0, 0, 0, 0, NULL, NULL, NULL                                        \
     }
 
 enum { MIB = 1 << 20, MINUTE = 60000, HOUR = 3600000 };
@@ -36,12 +40,15 @@ enum { MIB = 1 << 20, MINUTE = 60000, HOUR = 3600000 };
 static const struct mr_node_setting rows[] = {
     YESNO("auto.create.topics.enable", auto_create_topics_enable, true,
           "A topic is made when a client asks for one that is not there."),
+    ONLY("broker.id", MR_SETTING_INT, "1", "a node has the number 1", "The number of this node."),
     TOPIC("compression.gzip.level", "compression.gzip.level"),
     TOPIC("compression.lz4.level", "compression.lz4.level"),
     TOPIC("compression.type", "compression.type"),
     TOPIC("compression.zstd.level", "compression.zstd.level"),
     LONG("connections.max.idle.ms", connections_max_idle_ms, -1, INT64_MAX / 2, 10 * MINUTE,
          "A connection that says nothing for longer is closed; -1: none is."),
+    ONLY("default.replication.factor", MR_SETTING_INT, "1", "a partition has one replica: this is one node",
+         "Replicas of a topic that is made without a number."),
     YESNO("delete.topic.enable", delete_topic_enable, true, "Whether clients may delete topics."),
     TOPIC("durability", "durability"),
     INT("fetch.max.bytes", fetch_max_bytes, 1024, INT32_MAX, 55 * MIB,
@@ -53,6 +60,8 @@ static const struct mr_node_setting rows[] = {
     INT("group.max.size", group_max_size, 1, INT32_MAX, 10000, "Members of a group."),
     INT("group.min.session.timeout.ms", group_min_session_timeout_ms, 1, INT32_MAX, 6000,
         "Shortest session timeout that a member may ask for."),
+    ONLY("log.cleaner.enable", MR_SETTING_BOOL, "true", "compaction always runs",
+         "Whether compacted topics are compacted."),
     TOPIC("log.cleaner.delete.retention.ms", "delete.retention.ms"),
     TOPIC("log.cleaner.max.compaction.lag.ms", "max.compaction.lag.ms"),
     TOPIC("log.cleaner.min.cleanable.ratio", "min.cleanable.dirty.ratio"),
@@ -89,6 +98,7 @@ static const struct mr_node_setting rows[] = {
         "Partitions in one answer to DescribeTopicPartitions."),
     TOPIC("message.max.bytes", "max.message.bytes"),
     TOPIC("min.insync.replicas", "min.insync.replicas"),
+    ONLY("node.id", MR_SETTING_INT, "1", "a node has the number 1", "The number of this node."),
     INT("num.partitions", num_partitions, 1, MR_TOPIC_PARTITIONS_MAX, 1,
         "Partitions of a topic that is made without a number."),
     INT("offset.metadata.max.bytes", offset_metadata_max_bytes, 0, MIB, 4096,
@@ -96,9 +106,12 @@ static const struct mr_node_setting rows[] = {
     LONG("offsets.retention.check.interval.ms", offsets_retention_check_interval_ms, 1, INT64_MAX / 2,
          10 * MINUTE, "Between two looks for offsets that nobody uses."),
     {"offsets.retention.minutes", NULL, MR_SETTING_INT, true, false, AT(offsets_retention_ms), 1, INT32_MAX,
-     7 * 24 * 60, MINUTE, "Offsets of a group that nobody uses are kept for so long."},
+     7 * 24 * 60, MINUTE, "Offsets of a group that nobody uses are kept for so long.", NULL, NULL},
     START("offsets.topic.num.partitions", offsets_topic_num_partitions, 1, MR_TOPIC_PARTITIONS_MAX, 4,
           "Partitions of __consumer_offsets when it is made."),
+    ONLY("offsets.topic.replication.factor", MR_SETTING_INT, "1",
+         "a partition has one replica: this is one node", "Replicas of __consumer_offsets."),
+    ONLY("process.roles", MR_SETTING_LIST, "broker,controller", "a node is both", "What this node does."),
     LONG("queued.max.request.bytes", queued_max_request_bytes, 1 << 16, INT64_MAX / 2, 256 * MIB,
          "Of all requests in hand and of answers that wait; beyond it connections are not read."),
     INT("socket.request.max.bytes", socket_request_max_bytes, 1024, 1 << 30, 100 * MIB,
@@ -111,8 +124,12 @@ static const struct mr_node_setting rows[] = {
     INT("transaction.remove.expired.transaction.cleanup.interval.ms",
         transaction_remove_expired_transaction_cleanup_interval_ms, 1, INT32_MAX, HOUR,
         "Between two looks for transactional ids that nobody uses."),
+    ONLY("transaction.state.log.min.isr", MR_SETTING_INT, "1",
+         "a partition has one replica: this is one node", "Replicas that __transaction_state needs."),
     START("transaction.state.log.num.partitions", transaction_state_log_num_partitions, 1,
           MR_TOPIC_PARTITIONS_MAX, 4, "Partitions of __transaction_state when it is made."),
+    ONLY("transaction.state.log.replication.factor", MR_SETTING_INT, "1",
+         "a partition has one replica: this is one node", "Replicas of __transaction_state."),
     INT("transactional.id.expiration.ms", transactional_id_expiration_ms, 1, INT32_MAX, INT32_C(604800000),
         "A transactional id that nobody uses is forgotten after so long."),
     TOPIC("unclean.leader.election.enable", "unclean.leader.election.enable"),
@@ -125,19 +142,26 @@ static const struct {
     const char *name, *why;
 } refused[] = {
     {"advertised.listeners", "it is given with the listeners: 'advertise' in the node's file, --advertise"},
-    {"broker.id", "a node has the number 1"},
-    {"default.replication.factor", "a partition has one replica: this is one node"},
+    {"authorizer.class.name", "everybody who can connect may do everything; bind an address that fits"},
+    {"auto.leader.rebalance.enable", "a partition has one replica, which leads"},
+    {"background.threads", "one thread serves all connections"},
+    {"controller.listener.names", "there is no controller apart"},
+    {"controller.quorum.bootstrap.servers", "there is no controller apart"},
+    {"controller.quorum.voters", "there is no controller apart"},
+    {"inter.broker.listener.name", "there is one node"},
+    {"listener.security.protocol.map", "a listener is plain text: TLS and SASL are not served"},
     {"listeners", "it is given at start: 'listeners' in the node's file, --listen"},
     {"log.dir", "it is given at start: 'data' in the node's file, --data"},
     {"log.dirs", "it is given at start: 'data' in the node's file, --data; there is one"},
-    {"log.cleaner.enable", "compaction always runs"},
-    {"node.id", "a node has the number 1"},
     {"num.io.threads", "one thread serves all connections"},
     {"num.network.threads", "one thread serves all connections"},
-    {"offsets.topic.replication.factor", "a partition has one replica: this is one node"},
-    {"process.roles", "a node is broker and controller"},
-    {"transaction.state.log.min.isr", "a partition has one replica: this is one node"},
-    {"transaction.state.log.replication.factor", "a partition has one replica: this is one node"},
+    {"num.recovery.threads.per.data.dir", "what a crash left is recovered by as many as there are"},
+    {"num.replica.fetchers", "a partition has one replica"},
+    {"replica.lag.time.max.ms", "a partition has one replica"},
+    {"sasl.enabled.mechanisms", "SASL is not served"},
+    {"socket.receive.buffer.bytes", "the system sizes the buffers of sockets"},
+    {"socket.send.buffer.bytes", "the system sizes the buffers of sockets"},
+    {"ssl.keystore.location", "TLS is not served"},
     {"zookeeper.connect", "a node needs no ZooKeeper"},
 };
 
@@ -193,6 +217,8 @@ enum mr_refusal mr_node_setting_put(struct mr_node_settings *s, size_t i, struct
             mr_wrap(err, "node setting '%s'", row->name);
         return r;
     }
+    if (row->only)
+        return mr_slice_eq(value, mr_slice_of(row->only)) ? MR_REFUSE_NONE : bad(row, value, err, row->why);
     if (!row->number) {
         bool yes = mr_slice_eq(value, MR_SLICE("true"));
         if (!yes && !mr_slice_eq(value, MR_SLICE("false")))
@@ -217,7 +243,7 @@ void mr_node_setting_copy(size_t i, const struct mr_node_settings *from, struct 
     const struct mr_node_setting *row = mr_node_setting_at(i);
     if (row->topic)
         mr_setting_copy(row->topic, &from->topic, &to->topic);
-    else
+    else if (!row->only)
         memcpy((char *)to + row->at, (const char *)from + row->at,
                row->number ? sizeof(int64_t) : sizeof(bool));
 }
@@ -230,6 +256,10 @@ bool mr_node_setting_print(size_t i, const struct mr_node_settings *s, char out[
     if (row->topic) {
         mr_assert(mr_setting_row_of(row->topic, &s->topic, &topic));
         memcpy(out, topic.value, sizeof topic.value);
+        return true;
+    }
+    if (row->only) {
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s", row->only);
         return true;
     }
     if (!row->number) {
@@ -255,6 +285,8 @@ void mr_node_setting_allowed(size_t i, char out[MR_TOPIC_SETTING_MAX])
         mr_setting_defaults(&s.topic);
         mr_assert(mr_setting_row_of(row->topic, &s.topic, &topic));
         memcpy(out, topic.allowed, sizeof topic.allowed);
+    } else if (row->only) {
+        (void)snprintf(out, MR_TOPIC_SETTING_MAX, "%s", row->only);
     } else if (row->number) {
         mr_setting_range(row->min, row->max, out);
     } else {
@@ -284,7 +316,7 @@ void mr_node_settings_init(struct mr_node_settings *s)
     s->topic = (struct mr_partition_config){.log = usual.log, .durable = usual.durable};
     mr_setting_defaults(&s->topic);
     for (size_t i = 0; i < ROWS; i++) {
-        if (rows[i].topic)
+        if (rows[i].topic || rows[i].only)
             continue;
         int64_t v = rows[i].standard * (rows[i].scale ? rows[i].scale : 1);
         bool yes = v != 0;

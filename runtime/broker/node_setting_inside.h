@@ -14,6 +14,8 @@ struct mr_node_setting {
     int64_t min, max, standard;
     int64_t scale; /* what the field counts in one of the property's units; 0: they are the same */
     const char *help;
+    const char *only; /* the one value that is served, or NULL; nothing is kept of it */
+    const char *why;  /* of `only`: why no other is */
 };
 
 size_t mr_node_setting_count(void);

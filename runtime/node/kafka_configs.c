@@ -153,8 +153,7 @@ static bool describe_start(struct mr_request *r, const struct mr_describe_config
                            struct mr_describe_configs_response_result *out)
 {
     const struct mr_node *n = mr_request_node(r);
-    char number[16], bound[VALUE_BYTES], shown[VALUE_BYTES], protocols[VALUE_BYTES];
-    (void)snprintf(number, sizeof number, "%d", MR_NODE_ID);
+    char bound[VALUE_BYTES], shown[VALUE_BYTES], protocols[VALUE_BYTES];
     write_listeners(n->kafka, BOUND, bound, sizeof bound);
     write_listeners(n->kafka, SHOWN, shown, sizeof shown);
     write_listeners(n->kafka, PROTOCOLS, protocols, sizeof protocols);
@@ -164,14 +163,10 @@ static bool describe_start(struct mr_request *r, const struct mr_describe_config
     } rows[] = {
         {"advertised.listeners", shown, "What clients are told to connect to.", MR_SETTING_STRING,
          MR_NODE_FIXED},
-        {"broker.id", number, "The number of this node.", MR_SETTING_INT, MR_NODE_STANDARD},
-        {"default.replication.factor", "1", "A partition has one replica: this is one node.", MR_SETTING_INT,
-         MR_NODE_STANDARD},
         {"listener.security.protocol.map", protocols, "A listener is plain text.", MR_SETTING_STRING,
          MR_NODE_STANDARD},
         {"listeners", bound, "Where this node listens.", MR_SETTING_STRING, MR_NODE_FIXED},
         {"log.dirs", n->data_dir, "The data directory.", MR_SETTING_STRING, MR_NODE_FIXED},
-        {"node.id", number, "The number of this node.", MR_SETTING_INT, MR_NODE_STANDARD},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (!asked_for(want, rows[i].name))

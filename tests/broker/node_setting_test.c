@@ -94,6 +94,8 @@ static void wrong_names_and_values_are_refused_with_what_is_right(void **state)
         {"log.cleanup.policy", "shred", "node setting 'log.cleanup.policy'"},
         {"log.segment.bytes", "1", "must be a number from 4096"},
         {"num.io.threads", "8", "one thread serves all connections"},
+        {"default.replication.factor", "3", "a partition has one replica"},
+        {"log.cleaner.enable", "false", "compaction always runs"},
         {"transaction.max.timeout.ms", "0", "must be a number from 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -104,6 +106,8 @@ static void wrong_names_and_values_are_refused_with_what_is_right(void **state)
         if (!strstr(err.text, cases[i].says))
             fail_msg("'%s' does not say '%s'", err.text, cases[i].says);
     }
+    struct mr_node_layer l = {0}; /* what people bring along, and is true here */
+    assert_int_equal(mr_node_layer_set(&l, MR_SLICE("default.replication.factor"), MR_SLICE("1"), NULL), 0);
 }
 
 static void what_is_set_while_running_goes_before_what_was_given_at_start(void **state)
