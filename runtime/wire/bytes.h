@@ -52,6 +52,11 @@ static inline bool mr_uvarint64(const uint8_t **p, const uint8_t *end, uint64_t 
         *p = at + 1;
         return true;
     }
+    if (end - at > 1 && at[1] < 0x80) {
+        *out = (at[0] & 0x7fu) | (uint32_t)at[1] << 7;
+        *p = at + 2;
+        return true;
+    }
     uint64_t v = 0;
     for (unsigned shift = 0; at < end; shift += 7) {
         uint8_t b = *at++;
@@ -73,6 +78,11 @@ static inline bool mr_uvarint32(const uint8_t **p, const uint8_t *end, uint32_t 
     if (at < end && *at < 0x80) {
         *out = *at;
         *p = at + 1;
+        return true;
+    }
+    if (end - at > 1 && at[1] < 0x80) {
+        *out = (at[0] & 0x7fu) | (uint32_t)at[1] << 7;
+        *p = at + 2;
         return true;
     }
     uint32_t v = 0;

@@ -232,6 +232,68 @@ mr_code mr_record_walk_next(struct mr_record_walk *walk, struct mr_record *out, 
     return MR_OK;
 }
 
+static inline bool skip_bytes(const uint8_t **p, const uint8_t *end, bool *null)
+{
+    uint32_t len; /* zigzag: twice the length, or 1 for null */
+    if (!mr_uvarint32(p, end, &len))
+        return false;
+    *null = len == 1;
+    if (len & 1)
+        return len == 1;
+    if ((size_t)(end - *p) < len / 2) /* R2 */
+        return false;
+    *p += len / 2;
+    return true;
+}
+
+static bool skip_headers(const uint8_t **p, const uint8_t *end)
+{
+    uint32_t count;
+    if (!mr_uvarint32(p, end, &count) || (count & 1))
+        return false;
+    struct mr_slice rest = {(const char *)*p, (size_t)(end - *p)};
+    struct mr_header header;
+    for (count /= 2; count; count--)
+        if (!mr_record_headers(&rest, &header))
+            return false;
+    *p = (const uint8_t *)rest.p;
+    return true;
+}
+
+bool mr_record_walk_sum(const struct mr_record_walk *walk, struct mr_record_sum *out)
+{
+    const uint8_t *p = (const uint8_t *)walk->rest.p, *all = p + walk->rest.len;
+    int64_t least = INT64_MAX, most = INT64_MIN;
+    uint32_t at = 2 * (uint32_t)(walk->head.count - walk->left); /* zigzag of the offset */
+    out->keyless = false;
+    if ((walk->head.attributes & MR_BATCH_APPEND_TIME) ||
+        walk->head.last_offset_delta != walk->head.count - 1)
+        return false;
+    for (int32_t left = walk->left; left; left--, at += 2) {
+        uint32_t size, delta;
+        uint64_t time;
+        bool keyless, null;
+        if (!mr_uvarint32(&p, all, &size) || (size & 1) || size < 2 || (size_t)(all - p) < size / 2)
+            return false;
+        const uint8_t *end = p + size / 2;
+        p++; /* attributes, unused */
+        if (!mr_uvarint64(&p, end, &time) || !mr_uvarint32(&p, end, &delta) || delta != at ||
+            !skip_bytes(&p, end, &keyless) || !skip_bytes(&p, end, &null))
+            return false;
+        if (end - p == 1 && *p == 0) /* no headers */
+            p = end;
+        else if (!skip_headers(&p, end) || p != end)
+            return false;
+        int64_t t = (int64_t)((uint64_t)walk->head.first_timestamp + (uint64_t)mr_unzigzag(time));
+        least = t < least ? t : least;
+        most = t > most ? t : most;
+        out->keyless |= keyless;
+    }
+    out->oldest = least;
+    out->newest = most;
+    return p == all;
+}
+
 /* --- building */
 
 void mr_record_build_begin(struct mr_record_build *b, struct mr_buf *out)

@@ -79,6 +79,13 @@ mr_code mr_record_walk_begin(struct mr_record_walk *walk, struct mr_slice batch,
 /* MR_END after the last record; MR_CORRUPT names the record. A record whose offset lies outside of its batch,
  * bytes left behind the last record and a null header name are corrupt. Cost: one pass over the lengths. */
 mr_code mr_record_walk_next(struct mr_record_walk *walk, struct mr_record *out, struct mr_err *err);
+/* The same pass over all that is left of a walk, for who only has to know that it is well-formed. false: it is
+ * not, or its offsets are not 0, 1, 2 ..., or the time is that of the append: walk it to learn more. */
+struct mr_record_sum {
+    int64_t oldest, newest; /* timestamps; of no record: INT64_MAX, INT64_MIN */
+    bool keyless;           /* there is a record without a key */
+};
+bool mr_record_walk_sum(const struct mr_record_walk *walk, struct mr_record_sum *out);
 /* Walks headers: start with *rest = record.headers; false at the end. Already checked by walk_next. */
 bool mr_record_headers(struct mr_slice *rest, struct mr_header *out);
 

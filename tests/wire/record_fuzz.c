@@ -40,8 +40,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         again.len = 0;
         mr_record_build_begin(&build, &again);
         mr_code rc = mr_record_walk_begin(&walk, batch, &scratch, INFLATE_MAX, &err);
-        while (rc == MR_OK && (rc = mr_record_walk_next(&walk, &r, &err)) == MR_OK)
+        struct mr_record_sum sum, want = {INT64_MAX, INT64_MIN, false};
+        bool fine = rc == MR_OK && mr_record_walk_sum(&walk, &sum);
+        bool plain = !(head.attributes & MR_BATCH_APPEND_TIME) && head.last_offset_delta == head.count - 1;
+        for (int64_t next = head.base_offset;
+             rc == MR_OK && (rc = mr_record_walk_next(&walk, &r, &err)) == MR_OK; next++) {
             mr_assert(mr_record_build_keep(&build, build.last_delta + 1, &r));
+            plain = plain && r.offset == next;
+            want.oldest = r.timestamp < want.oldest ? r.timestamp : want.oldest;
+            want.newest = r.timestamp > want.newest ? r.timestamp : want.newest;
+            want.keyless |= !r.has_key;
+        }
+        mr_assert(fine == (plain && rc == MR_END)); /* the quick pass and the slow one agree */
+        mr_assert(!fine ||
+                  (sum.oldest == want.oldest && sum.newest == want.newest && sum.keyless == want.keyless));
         if (rc == MR_END && build.count > 0) {
             mr_assert(mr_record_build_end(&build, MR_CODEC_NONE, -1, -1, -1, &err) == MR_OK);
             check_again(batch, (struct mr_slice){again.p, again.len});

@@ -669,6 +669,69 @@ static void lies_are_told_apart(void **state)
     mr_buf_fini(&over);
 }
 
+/* The quick pass says yes exactly when the slow one does and offsets are 0, 1, 2 ...; and what it adds up is right. */
+static void both_passes_agree(struct mr_slice batch)
+{
+    struct mr_record_walk w;
+    struct mr_record r;
+    struct mr_record_sum sum, want = {INT64_MAX, INT64_MIN, false};
+    struct mr_err err;
+    mr_code rc = mr_record_walk_begin(&w, batch, NULL, 0, &err);
+    if (rc)
+        return;
+    bool fine = mr_record_walk_sum(&w, &sum);
+    bool plain = !(w.head.attributes & MR_BATCH_APPEND_TIME) && w.head.last_offset_delta == w.head.count - 1;
+    for (int64_t next = w.head.base_offset; (rc = mr_record_walk_next(&w, &r, &err)) == MR_OK; next++) {
+        plain = plain && r.offset == next;
+        want.oldest = r.timestamp < want.oldest ? r.timestamp : want.oldest;
+        want.newest = r.timestamp > want.newest ? r.timestamp : want.newest;
+        want.keyless |= !r.has_key;
+    }
+    assert_int_equal(fine, plain && rc == MR_END);
+    if (fine) {
+        assert_int_equal(sum.oldest, want.oldest);
+        assert_int_equal(sum.newest, want.newest);
+        assert_int_equal(sum.keyless, want.keyless);
+    }
+}
+
+static void the_quick_pass_agrees_with_the_slow_one_also_on_damage(void **state)
+{
+    struct mr_prng random;
+    static char bytes[40000];
+    (void)state;
+    memset(bytes, 'v', sizeof bytes);
+    mr_prng_seed(&random, 7);
+    for (int round = 0; round < 200; round++) {
+        struct mr_buf out = {0};
+        struct mr_record_build b;
+        struct mr_err err;
+        mr_record_build_begin(&b, &out);
+        int count =
+            1 + (int)mr_prng_below(&random, round % 10 ? 12 : 9000); /* offsets of one to three bytes */
+        for (int i = 0; i < count; i++) {
+            struct mr_slice key = {bytes, mr_prng_below(&random, 90)};
+            struct mr_slice value = {bytes, mr_prng_below(&random, count < 20 ? 20000 : 90)};
+            struct mr_header h = {MR_SLICE("h"), MR_SLICE("x"), false};
+            uint64_t dice = mr_prng_below(&random, 8);
+            assert_true(mr_record_build_add(&b, t0 + (int64_t)mr_prng_below(&random, 1 << 20) - (1 << 19),
+                                            dice & 1 ? &key : NULL, dice & 2 ? &value : NULL, &h,
+                                            dice & 4 ? 1 : 0));
+        }
+        assert_int_equal(mr_record_build_end(&b, MR_CODEC_NONE, -1, -1, -1, &err), MR_OK);
+        both_passes_agree(slice_of_buf(&out));
+        for (int flips = count < 20 ? 200 : 5; flips; flips--) {
+            size_t at =
+                23 + (size_t)mr_prng_below(&random, (out.len < 400 ? out.len : 400) - 23); /* not the codec */
+            char was = out.p[at];
+            out.p[at] = (char)(was ^ (1 << mr_prng_below(&random, 8)));
+            both_passes_agree(slice_of_buf(&out));
+            out.p[at] = was;
+        }
+        mr_buf_fini(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -686,6 +749,7 @@ int main(void)
         cmocka_unit_test(a_batch_cut_anywhere_is_not_whole_and_never_overread),
         cmocka_unit_test(every_flipped_bit_is_seen_by_the_crc),
         cmocka_unit_test(flipped_bits_behind_the_crc_are_walked_without_harm),
+        cmocka_unit_test(the_quick_pass_agrees_with_the_slow_one_also_on_damage),
         cmocka_unit_test(a_bomb_stops_at_the_limit),
         cmocka_unit_test(exactly_the_limit_is_allowed),
         cmocka_unit_test(both_framings_of_snappy_are_read),
