@@ -229,6 +229,8 @@ enum mr_refusal mr_node_book_change(struct mr_node_book *k, bool own, const stru
     for (size_t n = 0; !r && n < count; n++) {
         const struct mr_setting_change *c = &changes[n];
         size_t i;
+        if (c->op == MR_SETTING_DELETE && mr_node_setting_unused(c->name))
+            continue; /* as tools do that reassign partitions, whether there was a limit or not */
         if ((r = find(c->name, &i, err)))
             break;
         if (c->op == MR_SETTING_SET)

@@ -148,7 +148,9 @@ static const struct {
     {"controller.listener.names", "there is no controller apart"},
     {"controller.quorum.bootstrap.servers", "there is no controller apart"},
     {"controller.quorum.voters", "there is no controller apart"},
+    {"follower.replication.throttled.rate", "a partition has one replica"},
     {"inter.broker.listener.name", "there is one node"},
+    {"leader.replication.throttled.rate", "a partition has one replica"},
     {"listener.security.protocol.map", "a listener is plain text: TLS and SASL are not served"},
     {"listeners", "it is given at start: 'listeners' in the node's file, --listen"},
     {"log.dir", "it is given at start: 'data' in the node's file, --data"},
@@ -157,6 +159,7 @@ static const struct {
     {"num.network.threads", "one thread serves all connections"},
     {"num.recovery.threads.per.data.dir", "what a crash left is recovered by as many as there are"},
     {"num.replica.fetchers", "a partition has one replica"},
+    {"replica.alter.log.dirs.io.max.bytes.per.second", "a partition stays in its folder"},
     {"replica.lag.time.max.ms", "a partition has one replica"},
     {"sasl.enabled.mechanisms", "SASL is not served"},
     {"socket.receive.buffer.bytes", "the system sizes the buffers of sockets"},
@@ -178,6 +181,19 @@ const struct mr_node_setting *mr_node_setting_at(size_t i)
     return &rows[i];
 }
 
+static const char *why_unused(struct mr_slice name)
+{
+    for (size_t k = 0; k < sizeof refused / sizeof refused[0]; k++)
+        if (mr_slice_eq(name, mr_slice_of(refused[k].name)))
+            return refused[k].why;
+    return NULL;
+}
+
+bool mr_node_setting_unused(struct mr_slice name)
+{
+    return why_unused(name) != NULL;
+}
+
 enum mr_refusal mr_node_setting_find(struct mr_slice name, size_t *i, struct mr_err *err)
 {
     const char *names[ROWS];
@@ -186,12 +202,11 @@ enum mr_refusal mr_node_setting_find(struct mr_slice name, size_t *i, struct mr_
             return MR_REFUSE_NONE;
         names[*i] = rows[*i].name;
     }
-    for (size_t k = 0; k < sizeof refused / sizeof refused[0]; k++)
-        if (mr_slice_eq(name, mr_slice_of(refused[k].name))) {
-            (void)mr_fail(err, MR_BADCONF, "node setting '%s' cannot be set: %s", refused[k].name,
-                          refused[k].why);
-            return MR_REFUSE_INVALID_CONFIG;
-        }
+    const char *why = why_unused(name);
+    if (why) {
+        (void)mr_fail(err, MR_BADCONF, "node setting '%.*s' cannot be set: %s", MR_SLICE_ARG(name), why);
+        return MR_REFUSE_INVALID_CONFIG;
+    }
     const char *near = mr_nearest(name, names, ROWS);
     (void)mr_fail(err, MR_BADCONF, "unknown node setting '%.*s'%s%s%s", MR_SLICE_ARG(name),
                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");

@@ -22,6 +22,7 @@ size_t mr_node_setting_count(void);
 const struct mr_node_setting *mr_node_setting_at(size_t i);
 /* The row of that name. INVALID_CONFIG: there is none; err has the nearest one, or why not. */
 enum mr_refusal mr_node_setting_find(struct mr_slice name, size_t *i, struct mr_err *err);
+bool mr_node_setting_unused(struct mr_slice name); /* of Kafka's list, and without a use here: never set */
 enum mr_refusal mr_node_setting_put(struct mr_node_settings *s, size_t i, struct mr_slice value,
                                     struct mr_err *err);
 void mr_node_setting_copy(size_t i, const struct mr_node_settings *from, struct mr_node_settings *to);

@@ -116,7 +116,9 @@ static bool answer_topic(struct mr_request *r, const struct mr_metadata_request 
     struct mr_node *n = mr_request_node(r);
     enum mr_refusal why;
     struct mr_err err = {0};
-    bool by_id = want->name.p == NULL;
+    static const struct mr_uuid none;
+    /* A client that asks by id may leave the name empty instead of null. */
+    bool by_id = !want->name.p || (!want->name.len && memcmp(want->topic_id.b, none.b, sizeof none.b) != 0);
     const struct mr_topic *t = mr_request_topic(r, want->name, &want->topic_id, by_id, &why);
     if (!t && !by_id) {
         enum mr_refusal bad = mr_topic_name_check(want->name, &err);

@@ -151,6 +151,10 @@ def java_client(version):
     return java('Client', 'org.apache.kafka:kafka-clients:' + version, SILENT)
 
 
+def streams(version):
+    return java('Streams', 'org.apache.kafka:kafka-streams:' + version, SILENT)
+
+
 def go(name, folder_name, change, tags=''):
     """Built in the cache, so that no go.sum and no module lies in our tree."""
     def command():
@@ -196,7 +200,11 @@ CLIENTS = [
                                                             'require github.com/twmb/franz-go/pkg/kadm v1.19.0'))),
     ('java-3.9', '3.9.1', 'clients', java_client('3.9.1')),
     ('sarama', '1.61.1', 'clients', go('sarama', 'sarama', ('require github.com/IBM/sarama v1.61.1',))),
+    ('kafka-tools', '4.3.1', 'tools', java('Tools', 'org.apache.kafka:kafka-tools:4.3.1', 'org.apache.kafka:kafka_2.13:4.3.1')),
+    ('java-admin', '4.4.0', 'admin', java('Admins', 'org.apache.kafka:kafka-clients:4.4.0', SILENT)),
+    ('streams-4.3', '4.3.1', 'streams', streams('4.3.1')),
     ('kafkajs', '2.2.4', 'clients', node('kafkajs.js', 'kafkajs@2.2.4', 'kafkajs-snappy@1.1.0', 'lz4js@0.2.0')),
+    ('streams-3.9', '3.9.1', 'streams', streams('3.9.1')),
     ('java-2.8', '2.8.2', 'clients', java_client('2.8.2')),
     ('sarama-old', '1.29.1', 'clients', go('sarama-old', 'sarama', (
         'require github.com/IBM/sarama v1.61.1', 'replace github.com/IBM/sarama => github.com/Shopify/sarama v1.29.1'), 'old')),

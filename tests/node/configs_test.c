@@ -137,6 +137,8 @@ static void the_node_is_changed_while_it_runs_and_remembers(void **state)
     assert_int_equal(partitions_of(fd, "b"), 4);
     expect_row(fd, BROKER, "1", "num.partitions", "4", 3);
     expect_row(fd, BROKER, "", "num.partitions", "4", 3);
+    assert_int_equal(change(fd, BROKER, "1", "leader.replication.throttled.rate", 1, NULL, false, NULL), 0);
+    assert_int_equal(change(fd, BROKER, "1", "leader.replication.throttled.rate", 0, "5", false, NULL), 40);
     assert_int_equal(change(fd, BROKER, "1", "num.partitions", 0, "5", true, NULL), 0);
     assert_int_equal(partitions_of(fd, "c"), 4); /* it was only asked */
     assert_int_equal(change(fd, BROKER, "1", "num.partitions", 0, "5", false, NULL), 0);
