@@ -10,7 +10,7 @@
  * chunks and offsets of groups are added to the transaction, and it is committed.
  *
  *   ensuring -> opening -> reading -> running --due--> pausing --nothing on its way--> committing -> running
- *   (the state topic, the id, the chunks)                        any refusal: the pipeline ends
+ *   (the state topic, the id, the chunks)        any refusal: it begins again (again.c), or ends
  *
  * Laws:  E1 when positions are gathered, every event before them has been written, dropped, or is in a
  *           snapshot, and nothing after them has been
@@ -54,6 +54,7 @@ struct mr_epoch {
     uint32_t chunk_count; /* stored ones that hold something */
     size_t bytes;         /* written in this epoch */
     mr_ms began, took;    /* the last commit */
+    mr_ms since;          /* when the open transaction began; 0: none is open */
     uint32_t out;         /* calls of the commit under way */
     bool failed, importing;
     /* opening */
@@ -89,15 +90,25 @@ static bool answered(struct mr_epoch *e)
     return true;
 }
 
+/* The transaction cannot go on. Who takes an id over and who lets it lapse are told apart by the time. */
 static void fail(struct mr_epoch *e, mr_code rc, const char *what, const char *why)
 {
-    if (rc == MR_FENCED)
-        mr_pipeline_fail(e->line, NULL,
-                         "%s: %s; is the pipeline running twice, or was an output stuck for %d s "
-                         "('transaction_ms')? what was committed stays; start again to go on from there",
-                         what, why, MR_EPOCH_TIMEOUT_MS / 1000);
+    struct mr_pipeline *l = e->line;
+    mr_ms open = e->since ? mr_now(world(e)) - e->since : 0;
+    if (rc == MR_FENCED && open >= MR_EPOCH_TIMEOUT_MS / 4 * 3)
+        mr_pipeline_again(l, NULL,
+                          "%s: it was open for %lld s, %d are allowed ('transaction_ms'), and it was undone",
+                          what, (long long)open / 1000, MR_EPOCH_TIMEOUT_MS / 1000);
+    else if (rc == MR_FENCED)
+        mr_pipeline_fail(
+            l, NULL,
+            "%s: somebody else has opened the transactional id '%s'; is the pipeline running twice? "
+            "what was committed stays",
+            what, e->id);
+    else if (mr_passing(rc))
+        mr_pipeline_again(l, NULL, "%s: %s", what, why);
     else
-        mr_pipeline_fail(e->line, NULL,
+        mr_pipeline_fail(l, NULL,
                          "%s: %s; what was committed stays, and what was not is read again when it starts",
                          what, why);
 }
@@ -194,6 +205,14 @@ static mr_code join_chunks(struct mr_epoch *e, struct mr_err *err)
 
 static void end_commit(struct mr_epoch *e);
 
+/* Brokers forget transactional ids that nobody uses. */
+static void keep_alive(void *arg)
+{
+    struct mr_epoch *e = arg;
+    e->again.fire = NULL;
+    mr_epoch_due(e);
+}
+
 static void committed(void *arg, mr_code rc, const char *why)
 {
     struct mr_epoch *e = arg;
@@ -208,7 +227,12 @@ static void committed(void *arg, mr_code rc, const char *why)
     e->took = now - e->began;
     e->number++;
     e->bytes = 0;
+    e->since = 0;
     e->state = RUNNING;
+    mr_pipeline_goes_on(l);
+    e->again.fire = keep_alive;
+    e->again.arg = e;
+    mr_timer_set(world(e), &e->again, now + MR_EPOCH_ALIVE_MS);
     atomic_store_explicit(&l->n.acked_at, now, memory_order_relaxed);
     if (e->importing) {
         struct mr_err err;
@@ -243,6 +267,10 @@ void mr_epoch_added(struct mr_epoch *e, mr_code rc, const char *why)
         return;
     mr_assert(e->state == COMMITTING && e->out > 0);
     e->out--;
+    if (rc == MR_NOTFOUND) {
+        mr_pipeline_fail(e->line, NULL, "its state topic '%s' is gone: %s", e->topic, why);
+        return;
+    }
     if (rc != MR_OK) {
         fail(e, rc, "its positions and state could not be stored", why);
         return;
@@ -282,6 +310,7 @@ static void commit_state(struct mr_epoch *e, struct mr_slice state)
     bool ok = true;
     e->state = COMMITTING;
     e->began = mr_now(world(e));
+    e->since = e->since ? e->since : e->began;
     if (state.len > MR_STATE_BYTES_MAX) {
         mr_pipeline_fail(e->line, NULL,
                          "its state is %zu bytes and cannot be stored (limit 'state_bytes', %d): use smaller "
@@ -572,6 +601,7 @@ void mr_epoch_produce(struct mr_epoch *e, struct mr_slice topic, int32_t partiti
     mr_assert(e->state == RUNNING || e->state == PAUSING); /* E2 */
     *w = (struct wrapped){e, done, arg};
     e->bytes += bytes.len;
+    e->since = e->since ? e->since : mr_now(world(e));
     if (e->bytes >= MR_EPOCH_BYTES_MAX)
         mr_epoch_due(e);
     port(e)->ops->txn_produce(e->txn, topic, partition, bytes, produced, w);

@@ -8,7 +8,7 @@
  *
  * opening --all parts open--> running --mr_pipeline_stop, or all sources ended--> draining
  *   --nothing on its way--> finishing (once: each step's finish, and drain again)
- *   --> closing --no port call out--> ended
+ *   --> closing --no port call out--> ended, or opening (mr_pipeline_again)
  */
 #ifndef MR_PIPELINE_INSIDE_H
 #define MR_PIPELINE_INSIDE_H
@@ -35,10 +35,12 @@ enum {
     MR_CHECKPOINT_MS = 1000,      /* positions are stored at most so often ... */
     MR_CHECKPOINT_EARLY_MS = 100, /* ... but the first ones sooner: who is killed again and again gets on */
     MR_CHECKPOINTS_EARLY = 5,
-    MR_BACKOFF_MS_MAX = 30000,      /* longest pause between attempts */
-    MR_BATCH_BYTES_MAX = 64 << 20,  /* of one batch ('batch_bytes') */
-    MR_MADE_FACTOR = 16,            /* batches made by steps may exceed pipeline_bytes by so much */
-    MR_EPOCH_TIMEOUT_MS = 60000,    /* 'transaction_ms': a transaction that is open for longer is undone */
+    MR_BACKOFF_MS_MAX = 30000,     /* longest pause between attempts */
+    MR_BATCH_BYTES_MAX = 64 << 20, /* of one batch ('batch_bytes') */
+    MR_MADE_FACTOR = 16,           /* batches made by steps may exceed pipeline_bytes by so much */
+    MR_EPOCH_TIMEOUT_MS = 60000,   /* 'transaction_ms': a transaction that is open for longer is undone */
+    MR_EPOCH_ALIVE_MS =
+        12 * 3600 * 1000,           /* a pipeline without events commits nevertheless, once in so long */
     MR_EPOCH_BYTES_MAX = 64 << 20,  /* written in one transaction; it is committed when so much is */
     MR_STATE_BYTES_MAX = 256 << 20, /* 'state_bytes': positions and snapshots of one pipeline */
 };
@@ -208,7 +210,11 @@ struct mr_pipeline {
     struct mr_counters n;
     struct mr_dead *dead;
     struct mr_epoch *epoch; /* delivery exactly once; else NULL */
-    bool dead_told;         /* the first dead letter has been logged, with its reason */
+    bool begins_again;      /* closing, and then from the last commit */
+    bool again_told;
+    uint32_t restarts; /* in a row */
+    struct mr_timer restart;
+    bool dead_told; /* the first dead letter has been logged, with its reason */
     /* checkpoint */
     struct mr_timer checkpoint, deadline;
     bool dirty, checkpoint_told;
@@ -238,6 +244,11 @@ void mr_pipeline_poke(struct mr_pipeline *l);
 /* Ends it with exit code 1; part NULL: of the pipeline as a whole. */
 __attribute__((format(printf, 3, 4))) void mr_pipeline_fail(struct mr_pipeline *l, const struct mr_part *part,
                                                             const char *format, ...);
+/* Exactly once: its transaction cannot go on. It begins again from the last commit, with growing pauses. */
+__attribute__((format(printf, 3, 4))) void
+mr_pipeline_again(struct mr_pipeline *l, const struct mr_part *part, const char *format, ...);
+void mr_pipeline_rewind(struct mr_pipeline *l);  /* everything is closed */
+void mr_pipeline_goes_on(struct mr_pipeline *l); /* something was committed */
 void mr_pipeline_source_ready(struct mr_source *s);
 /* Runs a flight through the steps from `at` on, then to the outputs. */
 void mr_pipeline_run(struct mr_pipeline *l, struct mr_flight *f, uint32_t at);
@@ -287,6 +298,7 @@ void mr_outputs_take(struct mr_pipeline *l, struct mr_flight *f); /* f's rows to
 void mr_output_answer(struct mr_output *o, uint64_t ticket, const struct mr_verdict *verdict, uint32_t count);
 void mr_output_open_again(struct mr_output *o);
 void mr_output_pump(struct mr_output *o);
+void mr_output_drop(struct mr_output *o); /* what it has in hand */
 void mr_output_fini(struct mr_output *o);
 
 /* ---------------------------------------------------------------- dead.c */

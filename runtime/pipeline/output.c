@@ -346,7 +346,7 @@ void mr_outputs_take(struct mr_pipeline *l, struct mr_flight *f)
         mr_output_pump(&l->outputs[i]);
 }
 
-void mr_output_fini(struct mr_output *o)
+void mr_output_drop(struct mr_output *o)
 {
     struct mr_send *next;
     for (struct mr_send *s = o->first; s; s = next) {
@@ -358,5 +358,12 @@ void mr_output_fini(struct mr_output *o)
         send_free(s);
     }
     o->first = o->last = o->pending = NULL;
+    o->pending_count = 0;
+    o->pausing = false;
+}
+
+void mr_output_fini(struct mr_output *o)
+{
+    mr_output_drop(o);
     mr_free(o->verdict);
 }

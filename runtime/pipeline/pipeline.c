@@ -395,6 +395,7 @@ static void close_parts(struct mr_pipeline *l)
         mr_epoch_close(l->epoch);
     mr_timer_stop(l->env.world, &l->checkpoint);
     mr_timer_stop(l->env.world, &l->deadline);
+    mr_timer_stop(l->env.world, &l->restart);
     for (uint32_t i = 0; i < l->conf->from_count; i++)
         mr_timer_stop(l->env.world, &l->sources[i].part.again);
     for (uint32_t i = 0; i < l->conf->to_count; i++)
@@ -495,6 +496,10 @@ static void settle_state(struct mr_pipeline *l)
         close_parts(l);
         if (l->calls_out)
             return; /* their callbacks poke */
+        if (l->begins_again) {
+            mr_pipeline_rewind(l);
+            return;
+        }
         l->state = MR_LINE_ENDED;
         if (l->exit_code != 1)
             atomic_store_explicit(&l->n.state, MR_RUN_ENDED, memory_order_relaxed);
@@ -509,6 +514,7 @@ static void deadline_passed(void *arg)
 
 void mr_pipeline_stop(struct mr_pipeline *l, bool force)
 {
+    l->begins_again = false; /* nothing of it is lost: it begins there the next time */
     if (mr_pipeline_over(l))
         return;
     if (force) {
@@ -711,6 +717,7 @@ void mr_pipeline_free(struct mr_pipeline *l)
         return;
     mr_timer_stop(l->env.world, &l->checkpoint);
     mr_timer_stop(l->env.world, &l->deadline);
+    mr_timer_stop(l->env.world, &l->restart);
     if (l->storing)
         mr_file_replace_forget(l->storing);
     for (uint32_t i = 0; l->outputs && i < l->conf->to_count; i++) {

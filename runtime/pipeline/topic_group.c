@@ -122,7 +122,7 @@ static bool settled(struct mr_source *source)
 
 static void added(void *arg, mr_code rc, const char *why)
 {
-    mr_epoch_added(arg, rc, why);
+    mr_epoch_added(arg, rc == MR_FENCED ? MR_GONE : rc, why); /* of the group: others have the partitions */
 }
 
 static void epoch_commit(struct mr_source *source, struct mr_epoch *e)
@@ -229,11 +229,8 @@ static void lost(void *arg, mr_code rc, const char *why)
     if (rc != MR_GONE)
         mr_topic_fail(s, rc, why);
     else if (pending && l->epoch)
-        mr_pipeline_fail(
-            l, s->part,
-            "%s: its partitions were given to others before what it had read was committed; what "
-            "was not committed is not seen, start it again to go on",
-            why);
+        mr_pipeline_again(
+            l, s->part, "%s: its partitions were given to others before what it had read was committed", why);
     else
         mr_part_log(s->part, MR_WARN, "%s; joining again%s", why,
                     pending ? ", and what was on its way comes again" : "");

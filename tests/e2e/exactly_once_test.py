@@ -12,8 +12,8 @@ import random
 import signal
 import time
 
-from mill import (BUILD, done, equal, folder, free_port, have, listening, ok, run, running, said, skip,
-                  topic_records)
+from mill import (BUILD, done, equal, folder, free_port, have, kcat, listening, ok, run, running, said, skip,
+                  topic_records, until)
 from writer import Writer
 
 JOB = """
@@ -64,12 +64,11 @@ PARTITIONS = 4
 
 def make_topic(d, name, partitions):
     port = free_port()
-    with running(d, 'serve', '--data', '.millrace', '--listen', '127.0.0.1:%d' % port):
+    with running(d, 'serve', '--data', '.millrace', '--listen', '127.0.0.1:%d' % port, '--set',
+                 'num.partitions=%d' % partitions):
         if not listening(port):
             raise RuntimeError('serve did not listen: ' + said(d))
-        code, out, err = run(d, 'topic', 'create', name, '--partitions', str(partitions), '--broker', '127.0.0.1:%d' % port)
-        if code:
-            raise RuntimeError('topic create: ' + err)
+        until(lambda: '%d partitions' % partitions in kcat(port, '-L', '-t', name)[1].decode(), 30)
 
 
 def group_lag(d, group):
@@ -114,8 +113,12 @@ def scenario(name, seed, rounds, how):
         equal('%s: the other even ones are in the other once' % name, numbers(d, 'rest'),
               [n for n in range(0, w.n, 2) if n % 10])
         equal('%s: what two members of a group share is there once' % name, numbers(d, 'halves'), list(range(w.n)))
-        equal('%s: and the group stands at the end of each partition' % name, group_lag(d, 'halves'),
-              {p: 0 for p in range(PARTITIONS)})
+        if 'tsan' in os.path.basename(BUILD):
+            skip('%s: and the group stands at the end' % name, 'the command line\'s client has threads that are unknown '
+                 'to the thread sanitizer')
+        else:
+            equal('%s: and the group stands at the end of each partition' % name, group_lag(d, 'halves'),
+                  {p: 0 for p in range(PARTITIONS)})
         got = sorted((x['least'], x['most'], x['hits']) for x in
                      (json.loads(x['payload']) for x in topic_records(d, 'per-second')))
         want = [(n, min(n + 99, w.n - 1), min(100, w.n - n)) for n in range(0, w.n, 100)]

@@ -14,9 +14,10 @@ struct sim_node *sim_node_open(struct mr_world *w)
     struct sim_node *s = mr_need(sizeof *s);
     struct mr_node *n = &s->node;
     mr_node_config_init(&n->config);
-    (void)mr_node_layer_set(&n->config.broker.node, MR_SLICE("group.initial.rebalance.delay.ms"), MR_SLICE("0"),
-                            &err);
+    (void)mr_node_layer_set(&n->config.broker.node, MR_SLICE("group.initial.rebalance.delay.ms"),
+                            MR_SLICE("0"), &err);
     n->config.txns.tick_ms = 100;
+    n->config.broker.tick_ms = 0; /* no retention: events of tests are of 1970 */
     n->world = w;
     n->lock = -1;
     if (mr_mkdir_all(w, "data", &err) == MR_OK &&
