@@ -30,6 +30,7 @@ offsets.topic.num.partitions=3
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=3
+transaction.partition.verification.enable=false
 group.initial.rebalance.delay.ms=0
 '''
 
@@ -93,3 +94,33 @@ def running(d):
     finally:
         p.terminate()
         p.wait()
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def leave_hanging(port, topic, producer, now_ms):
+    """Writes one record of a transaction that no coordinator knows of; the error code of the broker."""
+    def number(n, size):
+        return n.to_bytes(size, 'big', signed=True)
+
+    def text(t):
+        return number(len(t), 2) + t.encode()
+    record = b'\0' b'\0' b'\0' b'\1' b'\x0aghost' b'\0'  # attributes, time, offset; no key; five bytes; no headers
+    after = (number(0x10, 2) + number(0, 4) + number(now_ms, 8) * 2 + number(producer, 8) + number(0, 2) + number(0, 4) +
+             number(1, 4) + bytes([2 * len(record)]) + record)
+    crc = crc32c(after).to_bytes(4, 'big')
+    batch = number(0, 8) + number(4 + 1 + 4 + len(after), 4) + number(-1, 4) + b'\2' + crc + after
+    body = (text('ghost') + number(-1, 2) + number(5000, 4) + number(1, 4) + text(topic) + number(1, 4) + number(0, 4) +
+            number(len(batch), 4) + batch)
+    frame = number(0, 2) + number(7, 2) + number(1, 4) + text('test') + body  # Produce, version 7
+    with socket.create_connection(('127.0.0.1', port), 10) as s:
+        s.sendall(number(len(frame), 4) + frame)
+        got = s.recv(4096)
+    return int.from_bytes(got[4 + 4 + 4 + 2 + len(topic) + 4 + 4:][:2], 'big', signed=True)

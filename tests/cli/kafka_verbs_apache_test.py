@@ -4,6 +4,7 @@
 Without java, openssl or the jars (apache.py) all of it is skipped by name.
 """
 import os
+import time
 
 import kafka_verbs_test as verbs  # first: it says where mill.py is
 import apache
@@ -39,6 +40,22 @@ def secured(s, sasl, tls):
     ok('a certificate that another has signed is refused', code == 1 and 'ssl.ca.location' in err, (code, err))
 
 
+def hanging(s, port):
+    """A transaction that its coordinator does not know: as one is left behind by a fault. Checks are off for it."""
+    s.must('topic', 'create', 'ghosts')
+    equal('a record of no transaction is written', apache.leave_hanging(port, 'ghosts', 4242, int(time.time() * 1000)), 0)
+    s.must('produce', 'ghosts', stdin='behind\n')
+    equal('what comes behind it is not seen', s.read('ghosts'), [])
+    found = s.objects('txn', 'hanging')
+    equal('it is found', [(h['topic'], h['partition'], h['producer_id'], h['open_from']) for h in found], [('ghosts', 0, 4242, 0)])
+    equal('also when one looks there', s.objects('txn', 'hanging', 'ghosts:0'), found)
+    equal('and not elsewhere', s.objects('txn', 'hanging', 'orders'), [])
+    equal('abort ends it', s.objects('txn', 'abort', '--partition', 'ghosts:0', '--from', '0'),
+          [{'partition': 'ghosts:0', 'done': 'aborted'}])
+    equal('what came behind it is seen', [r['value'] for r in s.read('ghosts')], ['behind'])
+    equal('and nothing hangs any more', s.objects('txn', 'hanging'), [])
+
+
 def main():
     if apache.missing():
         skip('the verbs do their work against Apache Kafka', 'not here: ' + apache.missing())
@@ -47,6 +64,7 @@ def main():
         s = verbs.Site(d, '127.0.0.1:%d' % ports['plain'], ours=False)
         for part in verbs.PARTS:
             verbs.timed(part, s)
+        hanging(s, ports['plain'])
         secured(s, ports['sasl'], ports['tls'])
 
 
