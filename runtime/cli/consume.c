@@ -227,7 +227,7 @@ static bool done(const struct consumer *c)
 
 static int read_all(struct consumer *c)
 {
-    bool good = true, reader = true;
+    bool good = true, reader = true, waits = !isatty(STDERR_FILENO) || c->until_end;
     mr_kafka_progress_start(&c->progress);
     c->progress.on = c->progress.on && !isatty(STDOUT_FILENO); /* the records themselves show it */
     c->committed_ms = mr_kafka_now_ms();
@@ -235,6 +235,8 @@ static int read_all(struct consumer *c)
         rd_kafka_message_t *m = next(c, 0);
         if (!m) { /* nothing is at hand: what there is goes out before the wait */
             reader = hand_out(c);
+            if (!waits && (waits = all_ended(c) || c->records_out) && c->records_out == 0)
+                mr_cli_say("millrace: nothing there yet; waiting, Ctrl-C ends");
             m = reader ? next(c, WAIT_MS) : NULL;
         }
         if (m && m->err)

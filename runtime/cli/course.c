@@ -29,19 +29,35 @@ int mr_kafka_run(struct mr_kafka_call *c, const struct mr_kafka_course *how, con
     return code;
 }
 
+int mr_kafka_plain(const struct mr_verb *v, const struct mr_kafka_course *how, const char *json, int argc,
+                   char **argv)
+{
+    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
+    const struct mr_flag flags[] = {MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, json), {0}};
+    return mr_kafka_run(&c, how, flags, argc, argv);
+}
+
+int mr_kafka_each(struct mr_kafka_call *c, int (*one)(struct mr_kafka *k, const char *name), const char *kind,
+                  const char *done)
+{
+    int code = MR_EXIT_OK;
+    for (size_t i = 0; i < c->count && !code && !mr_kafka_stopped; i++) {
+        code = one(&c->k, c->words[i]);
+        if (!code)
+            code = mr_kafka_said(c, kind, c->words[i], done);
+    }
+    return code;
+}
+
 int mr_kafka_said(const struct mr_kafka_call *c, const char *kind, const char *name, const char *done)
 {
     struct mr_jsonl line = {0};
-    bool good;
     if (!c->f.json)
         return printf("%s %s '%s'\n", done, kind, name) < 0 ? MR_EXIT_FAILED : MR_EXIT_OK;
     mr_jsonl_open(&line, NULL, '{');
     mr_jsonl_text(&line, kind, name);
     mr_jsonl_text(&line, "done", done);
-    mr_jsonl_close(&line, '}');
-    good = mr_jsonl_line(&line);
-    mr_jsonl_fini(&line);
-    return good ? MR_EXIT_OK : MR_EXIT_FAILED;
+    return mr_jsonl_end(&line) ? MR_EXIT_OK : MR_EXIT_FAILED;
 }
 
 /* ------------------------------------------------------------------ progress */

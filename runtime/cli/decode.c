@@ -62,6 +62,7 @@ static void put_bytes(const struct walk *w, const char *name, struct mr_slice by
 static void put_one(const struct walk *w, const char *name, const struct mr_field *f, const char *p)
 {
     struct mr_slice s;
+    const char *inner;
     switch ((enum mr_field_type)f->type) {
     case MR_FIELD_BOOL:
         mr_jsonl_bool(w->j, name, *(const bool *)p);
@@ -91,10 +92,11 @@ static void put_one(const struct walk *w, const char *name, const struct mr_fiel
         put_bytes(w, name, s);
         break;
     case MR_FIELD_STRUCT:
+        inner = p;
         if (f->pointer)
-            memcpy(&p, p, sizeof p);
-        if (p)
-            put_struct(w, name, f->of, p);
+            memcpy(&inner, p, sizeof inner);
+        if (inner)
+            put_struct(w, name, f->of, inner);
         else
             mr_jsonl_null(w->j, name);
         break;

@@ -205,10 +205,7 @@ static bool print_json(const struct picture *p)
         mr_jsonl_close(&j, '}');
     }
     mr_jsonl_close(&j, ']');
-    mr_jsonl_close(&j, '}');
-    bool good = mr_jsonl_line(&j);
-    mr_jsonl_fini(&j);
-    return good;
+    return mr_jsonl_end(&j);
 }
 
 static int run_describe(struct mr_kafka_call *c)
@@ -234,9 +231,7 @@ static int run_describe(struct mr_kafka_call *c)
 static int describe(const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"no group given", 1, 1, NULL, run_describe};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "one object", argc, argv);
 }
 
 /* ------------------------------------------------------------------ delete */
@@ -272,22 +267,13 @@ static int delete_one(struct mr_kafka *k, const char *name)
 
 static int run_delete(struct mr_kafka_call *c)
 {
-    int code = MR_EXIT_OK;
-    for (size_t i = 0; i < c->count && !code && !mr_kafka_stopped; i++) {
-        code = delete_one(&c->k, c->words[i]);
-        if (!code)
-            code = mr_kafka_said(c, "group", c->words[i], "deleted");
-    }
-    return code;
+    return mr_kafka_each(c, delete_one, "group", "deleted");
 }
 
 static int delete (const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"no group given", 1, MR_CLI_MANY_MAX, NULL, run_delete};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "says what was done as an object"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "says what was done as an object", argc, argv);
 }
 
 /* ------------------------------------------------------------------ the verbs */

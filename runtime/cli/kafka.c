@@ -203,6 +203,12 @@ static int unreached(const struct mr_kafka *k)
 
 /* ------------------------------------------------------------------ opening */
 
+const char *mr_kafka_where(void)
+{
+    const char *given = getenv("MILLRACE_BROKER");
+    return given && *given ? given : "127.0.0.1:9092";
+}
+
 static bool set(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
     char text[256];

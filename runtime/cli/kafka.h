@@ -19,14 +19,16 @@ struct mr_kafka_flags {
     const char *set[MR_CLI_MANY_MAX + 1];
     bool json;
 };
+const char *mr_kafka_where(void); /* MILLRACE_BROKER, or 127.0.0.1:9092 */
 #define MR_KAFKA_FLAGS                                                                                       \
     {                                                                                                        \
-        .broker = "127.0.0.1:9092", .timeout = "10s"                                                         \
+        .broker = mr_kafka_where(), .timeout = "10s"                                                         \
     }
 #define MR_KAFKA_BROKER_FLAG(f)                                                                              \
     {                                                                                                        \
-        "broker", "HOST:PORT", "where to connect first (127.0.0.1:9092); several with commas", NULL,         \
-            &(f).broker                                                                                      \
+        "broker", "HOST:PORT",                                                                               \
+            "where to connect first (127.0.0.1:9092, or what MILLRACE_BROKER says); several with commas",    \
+            NULL, &(f).broker                                                                                \
     }
 #define MR_KAFKA_TIMEOUT_FLAG(f)                                                                             \
     {                                                                                                        \
@@ -149,6 +151,12 @@ struct mr_kafka_course {
 };
 int mr_kafka_run(struct mr_kafka_call *c, const struct mr_kafka_course *how, const struct mr_flag *flags,
                  int argc, char **argv);
+/* The same for a verb that has no options of its own. json: what --json is said to do. */
+int mr_kafka_plain(const struct mr_verb *v, const struct mr_kafka_course *how, const char *json, int argc,
+                   char **argv);
+/* `one` for each word, until it fails (told); said each time. */
+int mr_kafka_each(struct mr_kafka_call *c, int (*one)(struct mr_kafka *k, const char *name), const char *kind,
+                  const char *done);
 /* {"topic":"orders","done":"created"} or "created topic 'orders'"; returns the exit code. */
 int mr_kafka_said(const struct mr_kafka_call *c, const char *kind, const char *name, const char *done);
 

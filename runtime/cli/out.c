@@ -158,6 +158,14 @@ bool mr_jsonl_line(struct mr_jsonl *j)
     return good;
 }
 
+bool mr_jsonl_end(struct mr_jsonl *j)
+{
+    mr_jsonl_close(j, '}');
+    bool good = mr_jsonl_line(j) && fflush(stdout) == 0;
+    mr_jsonl_fini(j);
+    return good;
+}
+
 void mr_jsonl_fini(struct mr_jsonl *j)
 {
     mr_buf_fini(&j->text);

@@ -31,6 +31,7 @@ void mr_jsonl_null(struct mr_jsonl *j, const char *name);
 void mr_jsonl_bytes(struct mr_jsonl *j, const char *name, const void *p, size_t len);
 /* Ends the line, writes it to standard output, keeps the memory. false as mr_table_end. */
 bool mr_jsonl_line(struct mr_jsonl *j);
+bool mr_jsonl_end(struct mr_jsonl *j); /* closes the object, writes its line, frees; false as mr_table_end */
 void mr_jsonl_fini(struct mr_jsonl *j);
 
 /* Rows of the same columns: a table, or with json an object a line. Values come in the order of the columns;

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     ARENA_BYTES = 512 << 20, /* of one line's JSON */
@@ -417,6 +418,8 @@ static bool send_file(const struct mr_verb *v, struct producer *p, FILE *in, con
 
 static bool send_all(const struct mr_verb *v, struct producer *p, const char *const *files, size_t count)
 {
+    if (count == 0 && isatty(STDIN_FILENO))
+        mr_cli_say("millrace: a line is a record; Ctrl-D ends");
     if (count == 0)
         return send_file(v, p, stdin, "standard input");
     for (size_t i = 0; i < count && !mr_kafka_stopped; i++) {
@@ -447,10 +450,7 @@ static bool report(const struct producer *p, int64_t ms)
         mr_jsonl_int(&j, "committed", (int64_t)p->committed);
     mr_jsonl_int(&j, "bytes", (int64_t)p->bytes);
     mr_jsonl_int(&j, "ms", ms);
-    mr_jsonl_close(&j, '}');
-    bool good = mr_jsonl_line(&j) && fflush(stdout) == 0;
-    mr_jsonl_fini(&j);
-    return good;
+    return mr_jsonl_end(&j);
 }
 
 static int tell_end(struct producer *p, bool good)

@@ -39,10 +39,7 @@ static int run_list(struct mr_kafka_call *c)
 static int list(const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {NULL, 0, 0, NULL, run_list};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object a line"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "one object a line", argc, argv);
 }
 
 /* ------------------------------------------------------------------ what an admin request did to a topic */
@@ -199,22 +196,13 @@ static int delete_one(struct mr_kafka *k, const char *name)
 
 static int run_delete(struct mr_kafka_call *c)
 {
-    int code = MR_EXIT_OK;
-    for (size_t i = 0; i < c->count && !code && !mr_kafka_stopped; i++) {
-        code = delete_one(&c->k, c->words[i]);
-        if (!code)
-            code = mr_kafka_said(c, "topic", c->words[i], "deleted");
-    }
-    return code;
+    return mr_kafka_each(c, delete_one, "topic", "deleted");
 }
 
 static int delete (const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"no topic given", 1, MR_CLI_MANY_MAX, NULL, run_delete};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "says what was done as an object"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "says what was done as an object", argc, argv);
 }
 
 static int add_some(struct mr_kafka *k, const char *name, int64_t total)

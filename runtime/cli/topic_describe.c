@@ -217,10 +217,7 @@ static bool describe_json(const struct picture *p)
         mr_jsonl_close(&j, '}');
     }
     mr_jsonl_close(&j, ']');
-    mr_jsonl_close(&j, '}');
-    bool good = mr_jsonl_line(&j);
-    mr_jsonl_fini(&j);
-    return good;
+    return mr_jsonl_end(&j);
 }
 
 /* ------------------------------------------------------------------ the verb */
@@ -247,7 +244,5 @@ static int run_describe(struct mr_kafka_call *c)
 int mr_topic_describe(const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"no topic given", 1, 1, NULL, run_describe};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "one object", argc, argv);
 }

@@ -223,10 +223,7 @@ static bool describe_json(struct mr_kafka *k, const mr_txn *t, int32_t coordinat
             mr_jsonl_close(&j, '}');
         }
     mr_jsonl_close(&j, ']');
-    mr_jsonl_close(&j, '}');
-    bool good = mr_jsonl_line(&j);
-    mr_jsonl_fini(&j);
-    return good;
+    return mr_jsonl_end(&j);
 }
 
 static int run_describe(struct mr_kafka_call *c)
@@ -245,9 +242,7 @@ static int run_describe(struct mr_kafka_call *c)
 static int describe(const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"no transactional id given", 1, 1, NULL, run_describe};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "one object", argc, argv);
 }
 
 /* ------------------------------------------------------------------ the verbs */

@@ -114,10 +114,7 @@ static int run_producers(struct mr_kafka_call *c)
 int mr_txn_producers(const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"no topic given", 1, 1, NULL, run_producers};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object a line"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "one object a line", argc, argv);
 }
 
 /* ------------------------------------------------------------------ who has it */
@@ -225,10 +222,7 @@ static int run_hanging(struct mr_kafka_call *c)
 int mr_txn_hanging(const struct mr_verb *v, int argc, char **argv)
 {
     static const struct mr_kafka_course course = {"", 0, 1, NULL, run_hanging};
-    struct mr_kafka_call c = {.v = v, .f = MR_KAFKA_FLAGS};
-    const struct mr_flag flags[] = {
-        MR_KAFKA_COMMON_FLAGS(c.f), MR_KAFKA_JSON_FLAG(c.f, "one object a line"), {0}};
-    return mr_kafka_run(&c, &course, flags, argc, argv);
+    return mr_kafka_plain(v, &course, "one object a line", argc, argv);
 }
 
 /* ------------------------------------------------------------------ abort */
