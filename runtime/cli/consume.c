@@ -188,6 +188,7 @@ static bool bear(struct consumer *c, const rd_kafka_message_t *m)
 {
     switch ((int)m->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        mr_kafka_heard(&c->k);
         mark_end(c, m->partition, true);
         if (c->group) /* past the markers of transactions too, which are no records but count as lag */
             remember(c, m->partition, m->offset);
@@ -241,8 +242,10 @@ static int read_all(struct consumer *c)
         }
         if (m && m->err)
             good = bear(c, m);
-        else if (m)
+        else if (m) {
+            mr_kafka_heard(&c->k);
             reader = put_record(c, m);
+        }
         if (m)
             rd_kafka_message_destroy(m);
         if (c->k.fatal) {

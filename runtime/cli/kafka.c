@@ -10,9 +10,10 @@
 #include <time.h>
 
 enum {
-    SLICE_MS = 100,  /* how long a wait may keep Ctrl-C waiting */
-    LOOK_MS = 500,   /* between two looks for a broker that went */
-    GRACE_MS = 1000, /* "localhost" may be refused at one address and answer at the next */
+    SLICE_MS = 100,     /* how long a wait may keep Ctrl-C waiting */
+    LOOK_MS = 500,      /* between two looks for a broker that went */
+    LOOK_WAIT_MS = 800, /* for an answer, which waits in line behind a fetch of up to 500 ms */
+    GRACE_MS = 1000,    /* "localhost" may be refused at one address and answer at the next */
     TIMEOUT_MS_MAX = 3600000,
     NAMES_MAX = 100000, /* topics looked through for the nearest name */
     SETTINGS_LINE_MAX = 4096,
@@ -280,9 +281,13 @@ rd_kafka_conf_t *mr_kafka_conf(const struct mr_verb *v, const struct mr_kafka_fl
                                const struct mr_kafka_setting *own)
 {
     const struct mr_kafka_setting always[] = {
-        {"client.id", "millrace"},        {"allow.auto.create.topics", "false"},
-        {"socket.nagle.disable", "true"}, {"message.max.bytes", "104857600"}, /* the broker judges */
-        {"bootstrap.servers", f->broker}, {0},
+        {"client.id", "millrace"},
+        {"allow.auto.create.topics", "false"},
+        {"socket.nagle.disable", "true"},
+        {"message.max.bytes", "104857600"}, /* the broker judges */
+        {"bootstrap.servers", f->broker},
+        {"reconnect.backoff.max.ms", "1000"}, /* somebody waits */
+        {0},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     bool good = set_all(conf, always) && set_all(conf, own);
@@ -320,6 +325,17 @@ int mr_kafka_refresh(struct mr_kafka *k)
     }
 }
 
+void mr_kafka_heard(struct mr_kafka *k)
+{
+    if (k->down_ms)
+        mr_cli_say("millrace: a broker answers again");
+    if (k->down)
+        k->trouble[0] = '\0';
+    k->down = false;
+    k->down_ms = 0;
+}
+
+/* Records tell it first; the question for topics is for a topic where none come. */
 bool mr_kafka_watch(struct mr_kafka *k, bool give_up)
 {
     const struct rd_kafka_metadata *meta = NULL;
@@ -334,12 +350,9 @@ bool mr_kafka_watch(struct mr_kafka *k, bool give_up)
     if (now - k->asked_ms < LOOK_MS)
         return true;
     k->asked_ms = now;
-    if (rd_kafka_metadata(k->rk, 0, NULL, &meta, SLICE_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (rd_kafka_metadata(k->rk, 0, NULL, &meta, LOOK_WAIT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_metadata_destroy(meta);
-        k->down = false;
-        k->down_ms = 0;
-        k->trouble[0] = '\0';
-        mr_cli_say("millrace: a broker answers again");
+        mr_kafka_heard(k);
         return true;
     }
     return !give_up || now - k->down_ms < k->timeout_ms || unreached(k) == MR_EXIT_OK;

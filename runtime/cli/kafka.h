@@ -84,6 +84,7 @@ int mr_kafka_admin(struct mr_kafka *k, const struct mr_verb *v, const struct mr_
 /* While a verb reads or writes: tells once that no broker answers, and when one does again. false: none has for
  * longer than --timeout and `give_up` is set; told. */
 bool mr_kafka_watch(struct mr_kafka *k, bool give_up);
+void mr_kafka_heard(struct mr_kafka *k); /* a record, or the answer to one, has come: a broker is there */
 
 /* NULL: there is none; told with the nearest name. */
 const struct rd_kafka_metadata_topic *mr_kafka_topic(const struct mr_kafka *k, const char *name);

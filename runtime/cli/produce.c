@@ -55,6 +55,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     struct producer *p = opaque;
     (void)rk;
     if (!m->err) {
+        mr_kafka_heard(&p->k);
         p->stored++;
         p->bytes += m->len + m->key_len;
     } else if (p->failed++ == 0) {

@@ -400,14 +400,14 @@ def away_and_back(d):
                              stderr=subprocess.PIPE)
         equal('both read', (p.stdout.readline(), q.stdout.readline()), (b'one\n', b'one\n'))
     said_ = lambda: open(err.name).read()  # noqa: E731
-    ok('who waits is told that no broker answers', until(lambda: 'waiting for one' in said_(), 20), said_())
+    ok('who waits is told that no broker answers', until(lambda: 'waiting for one' in said_(), 60), said_())
     code, text = q.wait(DEADLINE), q.stderr.read().decode()
     ok('who is to end gives up after --timeout', code == 1 and 'no broker answers' in text and '--broker HOST:PORT' in text, (code, text))
     with running(d, *serve):
         listening(port)
-        ok('and that one does again', until(lambda: 'answers again' in said_(), 30), said_())
         s.must('produce', 'a', stdin='two\n')
-        equal('it goes on', p.stdout.readline(), b'two\n')
+        equal('it goes on when one does again', p.stdout.readline(), b'two\n')
+        ok('and says so', until(lambda: 'answers again' in said_(), 60), said_())
         p.send_signal(signal.SIGINT)
         equal('and ends clean', p.wait(DEADLINE), 0)
     for f in (p.stdout, q.stdout, q.stderr, err):
@@ -514,7 +514,7 @@ def main():
     helps()
     mistakes()
     with folder() as d:
-        away_and_back(d)
+        timed(away_and_back, d)
     with folder() as d:
         port = free_port()
         where = '127.0.0.1:%d' % port
