@@ -117,7 +117,7 @@ bool mr_kafka_pair(const struct mr_verb *v, const char *what, const char *pair, 
 bool mr_kafka_number(const struct mr_verb *v, const char *what, const char *text, int64_t min, int64_t max,
                      int64_t *out);
 
-/* -1: the broker's default. configs: "k=v", ended by NULL. */
+/* -1: the broker's default. configs: "k=v", ended by NULL. k knows the topic afterwards. */
 int mr_kafka_create_topic(struct mr_kafka *k, const struct mr_verb *v, const char *name, int64_t partitions,
                           int64_t replicas, const char *const *configs);
 /* Progress on a terminal: one line that is written over; nothing elsewhere. At most four a second. */

@@ -511,19 +511,10 @@ static const char *choice(const struct mr_verb *v, const char *what, const char 
     return NULL;
 }
 
-static int make_topic(struct mr_kafka *k, const struct mr_verb *v, const char *name)
-{
-    static const char *const none[] = {NULL};
-    int code = mr_kafka_create_topic(k, v, name, -1, -1, none);
-    int64_t end = mr_kafka_now_ms() + k->timeout_ms;
-    while (!code && !mr_kafka_topic_quiet(k, name) && mr_kafka_now_ms() < end)
-        code = mr_kafka_refresh(k);
-    return code;
-}
-
 static int produce(const struct mr_verb *v, int argc, char **argv)
 {
     static const char *const codecs[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    static const char *const none[] = {NULL};
     static const char *const acks_of[] = {"0", "1", "all"};
     static struct producer p;
     struct mr_kafka_flags f = MR_KAFKA_FLAGS;
@@ -588,7 +579,7 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
     mr_kafka_catch_signals();
     code = mr_kafka_open(&p.k, RD_KAFKA_PRODUCER, conf, &f);
     if (!code && make && !mr_kafka_topic_quiet(&p.k, p.topic))
-        code = make_topic(&p.k, v, p.topic);
+        code = mr_kafka_create_topic(&p.k, v, p.topic, -1, -1, none);
     else if (!code && !mr_kafka_topic(&p.k, p.topic))
         code = MR_EXIT_FAILED;
     if (!code)

@@ -1,9 +1,10 @@
 /* topic.c - `millrace topic`: list, create, alter, delete, add-partitions. describe is in topic_describe.c. */
 #include "cli/configs.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
-enum { PARTITIONS_MAX = 100000, REPLICAS_MAX = 100 };
+enum { PARTITIONS_MAX = 100000, REPLICAS_MAX = 100, NAP_MS = 20 };
 
 /* ------------------------------------------------------------------ list */
 
@@ -56,6 +57,21 @@ static int told_topics(struct mr_kafka *k, const rd_kafka_topic_result_t **resul
     return code;
 }
 
+/* Brokers of a cluster learn of a change a moment after the answer to it: waits until this one has, so that what
+ * comes next finds it. partitions 0: the topic is to be gone. */
+static int until_known(struct mr_kafka *k, const char *name, int64_t partitions)
+{
+    int64_t end = mr_kafka_now_ms() + k->timeout_ms;
+    for (;;) {
+        int code = mr_kafka_refresh(k);
+        const struct rd_kafka_metadata_topic *t = code ? NULL : mr_kafka_topic_quiet(k, name);
+        bool known = partitions ? t && t->partition_cnt >= partitions : !t;
+        if (code || known || mr_kafka_stopped || mr_kafka_now_ms() >= end)
+            return code;
+        (void)poll(NULL, 0, NAP_MS);
+    }
+}
+
 /* ------------------------------------------------------------------ create */
 
 int mr_kafka_create_topic(struct mr_kafka *k, const struct mr_verb *v, const char *name, int64_t partitions,
@@ -86,6 +102,8 @@ int mr_kafka_create_topic(struct mr_kafka *k, const struct mr_verb *v, const cha
             rd_kafka_event_destroy(e);
         }
         rd_kafka_AdminOptions_destroy(o);
+        if (!code)
+            code = until_known(k, name, 1);
     }
     if (t)
         rd_kafka_NewTopic_destroy(t);
@@ -191,7 +209,7 @@ static int delete_one(struct mr_kafka *k, const char *name)
     }
     rd_kafka_AdminOptions_destroy(o);
     rd_kafka_DeleteTopic_destroy(d);
-    return code;
+    return code ? code : until_known(k, name, 0);
 }
 
 static int run_delete(struct mr_kafka_call *c)
@@ -236,7 +254,7 @@ static int add_some(struct mr_kafka *k, const char *name, int64_t total)
     }
     rd_kafka_AdminOptions_destroy(o);
     rd_kafka_NewPartitions_destroy(n);
-    return code;
+    return code ? code : until_known(k, name, total);
 }
 
 struct growing {
