@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """broker_start.py - how long `millrace serve` takes to be ready, and what it holds when nothing happens.
 
-    broker_start.py MILLRACE [--partitions 1000] [--many 10000] [--used 1000] [--connections 10000]
+    broker_start.py MILLRACE [--partitions 1000] [--many 10000] [--used 1000] [--connections 10000] [--gigabytes 5]
 
-Ready: ApiVersions is answered. Opened: ListOffsets of every partition is answered. Memory is resident, in MB.
+Ready: ApiVersions is answered. Opened: ListOffsets of every partition is answered; of those with data, each also takes
+a record. Memory is resident, in MB. With --only NAME one part is run: few, connections, many, full.
 Everything lives in a temporary directory and on 127.0.0.1.
 """
 import argparse
@@ -20,19 +21,40 @@ import time
 PER_TOPIC = 50
 
 
+FULL_BATCH = 64 << 10  # bytes of a batch when a node is filled
+TABLE = []
+for n in range(256):
+    for _ in range(8):
+        n = (n >> 1) ^ (0x82F63B78 if n & 1 else 0)
+    TABLE.append(n)
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+        crc = (crc >> 8) ^ TABLE[(crc ^ byte) & 255]
     return crc ^ 0xFFFFFFFF
 
 
-def record_batch():
-    record = struct.pack(">bbbbb", 0, 0, 0, 1, 10) + b"value" + b"\0"
-    record = bytes([len(record) << 1]) + record
-    rest = struct.pack(">hiqqqhii", 0, 0, 1700000000000, 1700000000000, -1, -1, -1, 1) + record
+def varint(n):
+    n <<= 1  # none is negative here
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def record_batch(size=0):
+    """One record, or as many of 1000 bytes as fill `size`."""
+    count = max(1, size // 1000)
+    value = os.urandom(990) if size else b"value"
+    records = b""
+    for i in range(count):
+        record = b"\0\0" + varint(i) + b"\1" + varint(len(value)) + value + b"\0"
+        records += varint(len(record)) + record
+    now = int(time.time() * 1000)
+    rest = struct.pack(">hiqqqhii", 0, count - 1, now, now, -1, -1, -1, count) + records
     return struct.pack(">qiibI", 0, len(rest) + 9, 0, 2, crc32c(rest)) + rest
 
 
@@ -70,9 +92,9 @@ def create(sock, partitions):
             raise SystemExit("topic %s: error %d" % (name, error))
 
 
-def produce(sock, partitions, batch):
+def produce(sock, partitions, batch, acks=-1):
     for name, count in topics(partitions):
-        body = struct.pack(">hhii", -1, -1, 60000, 1) + text(name) + struct.pack(">i", count)
+        body = struct.pack(">hhii", -1, acks, 60000, 1) + text(name) + struct.pack(">i", count)
         for i in range(count):
             body += struct.pack(">ii", i, len(batch)) + batch
         ask(sock, 0, 3, body)
@@ -148,6 +170,40 @@ def starts(program, data, partitions, used, batch):
     node.end()
 
 
+def fill(sock, partitions, gigabytes):
+    batch = record_batch(FULL_BATCH)
+    for _ in range(max(1, int(gigabytes * (1 << 30)) // (len(batch) * partitions))):
+        produce(sock, partitions, batch)
+
+
+def drop_cache():
+    """So that data comes from the disk; only root may, and then it says so."""
+    try:
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("1")
+        return "cold cache"
+    except OSError:
+        return "warm cache"
+
+
+def full(program, data, partitions, gigabytes, batch):
+    node = Node(program, data)
+    create(node.sock, partitions)
+    wrote = timed(fill, node.sock, partitions, gigabytes)
+    print("%6d partitions with %.1f GB, written in %.0f s (%.0f MB/s): %.0f MB, %d files"
+          % (partitions, gigabytes, wrote, gigabytes * 1024 / wrote, node.rss(), node.files()))
+    for how, what in ((signal.SIGTERM, "clean"), (signal.SIGKILL, "after kill -9"), (signal.SIGKILL, "after kill -9, again")):
+        produce(node.sock, partitions, batch, acks=1)  # kill -9 leaves them without a sync
+        closed = node.end(how)
+        cache = drop_cache()
+        node = Node(program, data)
+        opened = timed(list_all, node.sock, partitions)
+        used = timed(produce, node.sock, partitions, batch)
+        print("  %s (ended in %.2f s, %s): ready in %.3f s; all read to their ends %.2f s later, a record into each %.2f s after that; %.0f MB"
+              % (what, closed, cache, node.ready, opened, used, node.rss()))
+    node.end()
+
+
 def connections(program, data, count):
     node = Node(program, data)
     before = node.rss()
@@ -172,13 +228,17 @@ def main():
     parse.add_argument("--many", type=int, default=10000)
     parse.add_argument("--used", type=int, default=1000, help="partitions of --many that have records")
     parse.add_argument("--connections", type=int, default=10000)
+    parse.add_argument("--gigabytes", type=float, default=5, help="in --partitions partitions, for the start with data")
+    parse.add_argument("--only", choices=["few", "connections", "many", "full"])
     args = parse.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     batch = record_batch()
-    for work in (lambda d: starts(args.program, d, args.partitions, args.partitions, batch),
-                 lambda d: connections(args.program, d, args.connections),
-                 lambda d: starts(args.program, d, args.many, args.used, batch)):
+    works = {"few": lambda d: starts(args.program, d, args.partitions, args.partitions, batch),
+             "connections": lambda d: connections(args.program, d, args.connections),
+             "many": lambda d: starts(args.program, d, args.many, args.used, batch),
+             "full": lambda d: full(args.program, d, args.partitions, args.gigabytes, batch)}
+    for work in [works[args.only]] if args.only else works.values():
         data = tempfile.mkdtemp(prefix="millrace-start-")
         try:
             work(data)
