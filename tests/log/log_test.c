@@ -439,6 +439,37 @@ static void a_failed_sync_is_final_until_recovery(void **state)
     mr_buf_fini(&buf);
 }
 
+struct breaker {
+    struct bench *b;
+    int called;
+};
+
+static void break_the_log(void *arg, mr_code rc, int sys)
+{
+    struct breaker *k = arg;
+    struct mr_err trouble = {0};
+    (void)sys;
+    k->called++;
+    assert_int_equal(rc, MR_OK);
+    mr_sim_faults(k->b->w)->fail_sync = 1;
+    assert_int_equal(mr_log_trim(k->b->log, (mr_offset){1}, &trouble), MR_IO);
+}
+
+static void a_callback_that_breaks_the_log_leaves_nobody_waiting(void **state)
+{
+    struct bench *b = *state;
+    struct breaker k = {.b = b};
+    struct answer a = {0};
+    append(b, 2, 0);
+    mr_log_sync(b->log, break_the_log, &k);
+    append(b, 1, 0);
+    mr_log_sync(b->log, note, &a); /* the next round's */
+    assert_true(mr_sim_settle(b->sim, 1000));
+    assert_int_equal(k.called, 1);
+    assert_int_equal(a.called, 1);
+    assert_int_not_equal(a.rc, MR_OK);
+}
+
 static void closing_cancels_whoever_waits(void **state)
 {
     struct bench *b = *state;
@@ -618,6 +649,7 @@ int main(void)
         T(too_large_a_batch_is_refused_and_changes_nothing),
         T(a_full_disk_refuses_and_heals),
         T(a_failed_sync_is_final_until_recovery),
+        T(a_callback_that_breaks_the_log_leaves_nobody_waiting),
         T(closing_cancels_whoever_waits),
         T(time_is_found_to_the_record),
         T(the_largest_time_need_not_be_the_last),

@@ -28,13 +28,14 @@ struct house {
     struct mr_pipeline *line[LINES_MAX];
     bool ended[LINES_MAX];
     int code[LINES_MAX];
-    unsigned errors;
+    unsigned errors, again; /* begins again from the last commit */
     char last_error[1024];
 };
 
 static void log_line(void *arg, enum mr_level level, const char *label, const char *text)
 {
     struct house *h = arg;
+    h->again += strstr(text, "beginning again") != NULL;
     if (level != MR_ERROR)
         return;
     h->errors++;
@@ -636,6 +637,37 @@ static void members_come_and_go_and_every_event_is_read_by_one_of_them(void **st
     }
 }
 
+/* Thrown out of the group, again and again, in the middle of whatever it does. */
+static void a_member_that_is_thrown_out_comes_back_and_exactly_once_stays_so(void **state)
+{
+    unsigned again = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct house h;
+        struct mr_prng rng;
+        mr_prng_seed(&rng, seed);
+        house_open(&h,
+                   SHARE("    delivery: exactly_once\n    commit_every: 20ms\n    pipeline_bytes: 64KiB\n"),
+                   seed);
+        assert_int_equal(node_open(&h), MR_OK);
+        make_topic(&h, "t", 4);
+        lines_start(&h);
+        for (int i = 0; i < 12; i++) {
+            run_for(&h, (mr_ms)mr_prng_below(&rng, 120));
+            sim_node_kick(h.node, "g", mr_prng_below(&rng, 2) ? "left/from[0]" : "right/from[0]");
+        }
+        run_for(&h, 30000);
+        assert_string_equal(once_each(&h, "t", 4, "n", 6000), "");
+        const char *wrong = once_each(&h, "both", 1, "n", 6000);
+        if (*wrong || h.errors)
+            fail_msg("%s; seed %llu; %s", wrong, (unsigned long long)seed, h.last_error);
+        again += h.again;
+        lines_stop(&h);
+        house_close(&h);
+    }
+    assert_true(again > 0); /* some were hit where it hurts */
+}
+
 static void a_group_goes_on_from_what_it_committed_and_loses_nothing_in_a_crash(void **state)
 {
     static const char yaml[] = "pipelines:\n"
@@ -726,6 +758,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_waited_for_and_nothing_comes_twice),
         cmocka_unit_test(who_is_stopped_while_it_begins_again_ends),
         cmocka_unit_test(members_come_and_go_and_every_event_is_read_by_one_of_them),
+        cmocka_unit_test(a_member_that_is_thrown_out_comes_back_and_exactly_once_stays_so),
         cmocka_unit_test(a_group_goes_on_from_what_it_committed_and_loses_nothing_in_a_crash),
         cmocka_unit_test(a_pipeline_that_gets_a_group_goes_on_where_it_stood),
         cmocka_unit_test(start_committed_reads_nothing_that_the_group_has_not_said),

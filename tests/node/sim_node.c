@@ -35,6 +35,11 @@ struct mr_topics *sim_node_topics(struct sim_node *n)
     return mr_port_topics(n->node.port);
 }
 
+void sim_node_kick(struct sim_node *n, const char *group, const char *instance)
+{
+    (void)mr_groups_leave(n->node.groups, mr_slice_of(group), MR_SLICE(""), mr_slice_of(instance));
+}
+
 void sim_node_drain(struct sim_node *n)
 {
     n->node.closing = n->node.finished = true; /* nobody waits for it to settle */

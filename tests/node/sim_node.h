@@ -10,6 +10,8 @@ struct sim_node;
 /* NULL: the world went down meanwhile. */
 struct sim_node *sim_node_open(struct mr_world *w);
 struct mr_topics *sim_node_topics(struct sim_node *n);
+/* A person throws a member out of its group. */
+void sim_node_kick(struct sim_node *n, const char *group, const char *instance);
 void sim_node_drain(struct sim_node *n); /* then let it run, and close it */
 void sim_node_close(struct sim_node *n); /* let it run, and free it */
 void sim_node_free(struct sim_node *n);
