@@ -130,6 +130,9 @@ static const struct mr_node_setting rows[] = {
           MR_TOPIC_PARTITIONS_MAX, 4, "Partitions of __transaction_state when it is made."),
     ONLY("transaction.state.log.replication.factor", MR_SETTING_INT, "1",
          "a partition has one replica: this is one node", "Replicas of __transaction_state."),
+    START("transaction.version", transaction_version, 1, 2, 1,
+          "Kafka's feature of that name. With 2 clients add partitions by writing to them, and each end of a "
+          "transaction raises the epoch."),
     INT("transactional.id.expiration.ms", transactional_id_expiration_ms, 1, INT32_MAX, INT32_C(604800000),
         "A transactional id that nobody uses is forgotten after so long."),
     TOPIC("unclean.leader.election.enable", "unclean.leader.election.enable"),

@@ -48,6 +48,7 @@ struct mr_node_settings {
     mr_ms transaction_abort_timed_out_transaction_cleanup_interval_ms;
     mr_ms transaction_remove_expired_transaction_cleanup_interval_ms;
     int64_t transaction_state_log_num_partitions; /* when it is made */
+    int64_t transaction_version;                  /* of the protocol, that clients are offered */
 };
 
 /* What one of them said, and which. Zeroed: nothing. */

@@ -277,10 +277,25 @@ static struct mr_txn_call *ender_take(struct mr_txn_live *l, bool *calling)
     return c;
 }
 
+/* With what the producer goes on; when its epochs have run out that is known with the completion alone. */
+static void end_outcome(const struct mr_txn *x, struct mr_txn_call *c)
+{
+    if (!c->raises)
+        return;
+    if (mr_txn_is_completing(x) && x->epoch > MR_TXN_EPOCH_LAST) {
+        c->refusal = MR_REFUSE_CONCURRENT_TXNS;
+        return;
+    }
+    c->out_producer = x->producer;
+    c->out_epoch = x->epoch;
+}
+
 void mr_txn_end_answer(struct mr_txn *x)
 {
     bool calling;
     struct mr_txn_call *c = x->live->ender ? ender_take(x->live, &calling) : NULL;
+    if (c)
+        end_outcome(x, c);
     if (c && !calling)
         c->done(c);
 }
@@ -316,6 +331,7 @@ void mr_txn_settled(struct mr_txn_ticket *k)
         c = NULL;
     } else if (step == MR_TXN_STEP_COMPLETE && x->live->ender) { /* also when it is to be written again */
         c = ender_take(x->live, &calling);
+        end_outcome(x, c);
     }
     if (ok && step == MR_TXN_STEP_PREPARE)
         mr_txn_push(x);
@@ -518,34 +534,63 @@ bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_a
     return send(c, k);
 }
 
+/* Was that the epoch of the transaction that ended last? Then the answer to its end was lost. */
+static bool was_raised(const struct mr_txn *x, const struct mr_txn_call *c)
+{
+    if (!c->raises || x->last_epoch < 0 || x->last_epoch != c->epoch || x->state == MR_TXN_ONGOING ||
+        x->state == MR_TXN_EMPTY)
+        return false;
+    return x->producer == c->producer || (x->previous == c->producer && c->epoch >= MR_TXN_EPOCH_LAST);
+}
+
+static enum mr_refusal ended_as(const struct mr_txn *x, bool commit)
+{
+    switch ((enum mr_txn_state)x->state) {
+    case MR_TXN_PREPARE_COMMIT:
+        return commit ? MR_REFUSE_CONCURRENT_TXNS : MR_REFUSE_TXN_STATE;
+    case MR_TXN_PREPARE_ABORT:
+        return commit ? MR_REFUSE_TXN_STATE : MR_REFUSE_CONCURRENT_TXNS;
+    case MR_TXN_COMPLETE_COMMIT:
+        return commit ? MR_REFUSE_NONE : MR_REFUSE_TXN_STATE;
+    case MR_TXN_COMPLETE_ABORT:
+        return commit ? MR_REFUSE_TXN_STATE : MR_REFUSE_NONE;
+    case MR_TXN_EMPTY: /* nothing was begun: no client of today asks for it, and Kafka refuses it */
+        return MR_REFUSE_TXN_STATE;
+    case MR_TXN_DEAD:
+        return MR_REFUSE_PRODUCER_MAPPING;
+    case MR_TXN_ONGOING:
+        break;
+    }
+    return MR_REFUSE_NONE;
+}
+
 bool mr_txns_end(struct mr_txns *t, struct mr_txn_call *c, bool commit)
 {
     enum mr_refusal why;
-    struct mr_txn *x = begin(t, c, &why) ? owned(t, c->id, c->producer, c->epoch, &why) : NULL;
-    if (!x)
+    if (!begin(t, c, &why))
+        return answer(c, why);
+    struct mr_txn *x = mr_txn_at(t, c->id, false);
+    if (x && was_raised(x, c)) {
+        why = x->live && x->live->ticket ? MR_REFUSE_CONCURRENT_TXNS : ended_as(x, commit);
+        if (!why)
+            end_outcome(x, c);
+        return answer(c, why);
+    }
+    if (!(x = owned(t, c->id, c->producer, c->epoch, &why)))
         return answer(c, why);
     if (x->live && x->live->ticket)
         return answer(c, MR_REFUSE_CONCURRENT_TXNS);
-    switch ((enum mr_txn_state)x->state) {
-    case MR_TXN_ONGOING:
-        break;
-    case MR_TXN_EMPTY: /* nothing was begun: no client of today asks for it, and Kafka refuses it */
-        return answer(c, MR_REFUSE_TXN_STATE);
-    case MR_TXN_PREPARE_COMMIT:
-        return answer(c, commit ? MR_REFUSE_CONCURRENT_TXNS : MR_REFUSE_TXN_STATE);
-    case MR_TXN_PREPARE_ABORT:
-        return answer(c, commit ? MR_REFUSE_TXN_STATE : MR_REFUSE_CONCURRENT_TXNS);
-    case MR_TXN_COMPLETE_COMMIT:
-        return answer(c, commit ? MR_REFUSE_NONE : MR_REFUSE_TXN_STATE);
-    case MR_TXN_COMPLETE_ABORT:
-        return answer(c, commit ? MR_REFUSE_TXN_STATE : MR_REFUSE_NONE);
-    case MR_TXN_DEAD:
-        return answer(c, MR_REFUSE_PRODUCER_MAPPING);
-    }
+    bool at_rest = x->state != MR_TXN_ONGOING && !mr_txn_is_completing(x);
+    if (x->state != MR_TXN_ONGOING && !(c->raises && at_rest && !commit))
+        return answer(c, c->raises && at_rest ? MR_REFUSE_TXN_STATE : ended_as(x, commit));
     struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_PREPARE);
     if (!k)
         return answer(c, MR_REFUSE_COORDINATOR_NOT_AVAILABLE);
     k->state = commit ? MR_TXN_PREPARE_COMMIT : MR_TXN_PREPARE_ABORT;
+    if (c->raises) { /* C6; one epoch is left for that behind the last one that a producer gets */
+        k->last_epoch = x->epoch;
+        k->epoch = x->epoch < INT16_MAX ? (int16_t)(x->epoch + 1) : x->epoch;
+    }
     return send(c, k);
 }
 

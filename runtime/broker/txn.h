@@ -12,6 +12,7 @@
  *   C3  what was decided stays decided: a prepared transaction completes the same way, also after a crash
  *   C4  only an ongoing or completing transaction has partitions, and each once
  *   C5  an ongoing transaction is aborted when its time is over, and its producer fenced
+ *   C6  an end that raises leaves behind an epoch that is newer than all that its transaction wrote
  *
  *   empty --add--> ongoing --end--> prepare commit --all marked--> complete commit --add--> ongoing
  *                     '--end, time over, fenced--> prepare abort --all marked--> complete abort --add-->
@@ -75,11 +76,12 @@ struct mr_txn_call {
     int64_t producer; /* -1: none (only of init) */
     int16_t epoch;
     int64_t timeout_ms; /* of init */
+    bool raises;        /* of end: it raises the epoch (transaction.version 2), and says with what to go on */
     void (*done)(struct mr_txn_call *c);
     void *arg;
     /* out */
     enum mr_refusal refusal;
-    int64_t out_producer; /* of init; -1 on refusal */
+    int64_t out_producer; /* of init, and of an end that raises; -1 on refusal */
     int16_t out_epoch;
     /* the coordinator's */
     struct mr_txn_ticket *ticket;
@@ -98,7 +100,8 @@ bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_a
 /* Decides it. Settled when it is complete, so that the producer's next transaction is not told to come again
  * (Kafka answers with the decision, and its clients then wait 20 ms and more); or with the decision, when a
  * marker cannot be written now. To say the same again is fine. TXN_STATE: it ended the other way, or nothing
- * was added since the producer was given its epoch. */
+ * was added since the producer was given its epoch. `raises`: the same end is said again with the epoch from
+ * before; an abort may come without a transaction: what is still on its way of it is fenced so. */
 bool mr_txns_end(struct mr_txns *t, struct mr_txn_call *c, bool commit);
 void mr_txns_forget(struct mr_txn_call *c); /* it is done all the same; idle is fine */
 

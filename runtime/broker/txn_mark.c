@@ -15,9 +15,28 @@ struct mr_txn_mark {
     uint32_t at; /* of its part */
 };
 
+/* Its end has used up the epochs: whoever goes on does so with another producer id. */
+static bool renew(const struct mr_txn *x, struct mr_txn_ticket *k)
+{
+    struct mr_err err = {0};
+    if (x->epoch <= MR_TXN_EPOCH_LAST || x->last_epoch < 0)
+        return true;
+    k->previous = x->producer;
+    k->epoch = 0;
+    if (mr_broker_producer_id(x->txns->broker, &k->producer, &err) == MR_OK)
+        return true;
+    mr_txns_tell(x->txns, MR_ERROR, "transactional id '%.*s' gets no producer id: %s",
+                 MR_SLICE_ARG(mr_txn_id(x)), err.text);
+    return false;
+}
+
 static void complete(struct mr_txn *x)
 {
     struct mr_txn_ticket *k = mr_txn_ticket_new(x, MR_TXN_STEP_COMPLETE);
+    if (k && !renew(x, k)) {
+        mr_txn_ticket_free(k);
+        k = NULL;
+    }
     if (!k) { /* the next tick tries again */
         mr_txn_end_answer(x);
         return;

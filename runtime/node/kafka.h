@@ -53,6 +53,8 @@ struct mr_request {
     void *state;                           /* [arena] the handler's */
     void (*drop)(struct mr_request *r);    /* the connection is gone: wait for nothing more */
     struct mr_request_need *needs;         /* partitions that are being opened for it */
+    struct mr_txn_call *adding;            /* partitions that are added to its transaction; NULL: none were */
+    bool added;                            /* that has settled */
     struct mr_request_change *changes;     /* of the catalogue, that it waits for */
     struct mr_slice whole;                 /* the body, while it may be run again */
 };
@@ -65,6 +67,10 @@ struct mr_handler {
 };
 const struct mr_handler *mr_handler_find(int16_t key); /* NULL: not served */
 const struct mr_handler *mr_handlers(size_t *count);
+/* Whether clients are offered the second version of transactions. */
+bool mr_kafka_txn_v2(const struct mr_node *n);
+/* The newest version that is served. */
+int16_t mr_handler_max(const struct mr_handler *h, const struct mr_node *n);
 
 static inline struct mr_node *mr_request_node(const struct mr_request *r);
 
@@ -123,6 +129,9 @@ struct mr_request_need {
 };
 void mr_request_need(struct mr_request *r, const struct mr_topic *t, int32_t partition);
 bool mr_request_waits(struct mr_request *r);
+/* One more need, once: these partitions are to belong to the transaction. Its refusal stands in r->adding. */
+void mr_request_add(struct mr_request *r, struct mr_slice id, int64_t producer, int16_t epoch,
+                    const struct mr_txn_at *parts, size_t count);
 
 /* Changes of the catalogue, a row of the answer each; the body must be kept, and the answer lie in the arena.
  * NULL: no memory, closed. What the caller adds to row->change must stay too. */

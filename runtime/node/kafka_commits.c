@@ -27,6 +27,7 @@ struct commit_state {
     struct mr_commit commit; /* first */
     struct commit_topic *topics;
     size_t topic_count;
+    struct mr_txn_call add; /* of its partition to the transaction */
 };
 
 static struct commit_state *commit_new(struct mr_request *r, size_t topics)
@@ -80,6 +81,35 @@ static void commit_send(struct mr_request *r, struct commit_state *s)
         s->commit.done(&s->commit);
     else
         mr_request_wait(r, s, commit_drop, NULL);
+}
+
+static void add_drop(struct mr_request *r)
+{
+    mr_txns_forget(&((struct commit_state *)r->state)->add);
+}
+
+/* Its rows are sent when their partition belongs to the transaction. */
+static void add_done(struct mr_txn_call *c)
+{
+    struct mr_request *r = c->arg;
+    struct commit_state *s = r->state;
+    for (size_t i = 0; c->refusal && i < s->commit.row_count; i++)
+        s->commit.rows[i].refusal = c->refusal;
+    r->drop = NULL;
+    commit_send(r, s);
+}
+
+static void commit_add(struct mr_request *r, struct commit_state *s, struct mr_slice id, int32_t partition)
+{
+    struct mr_txn_at at = {MR_SLICE(MR_OFFSETS_TOPIC), partition};
+    s->add = (struct mr_txn_call){.id = id,
+                                  .producer = s->commit.producer,
+                                  .epoch = s->commit.producer_epoch,
+                                  .done = add_done,
+                                  .arg = r};
+    mr_request_wait(r, s, add_drop, NULL);
+    if (mr_txns_add(mr_request_node(r)->txns, &s->add, &at, 1))
+        add_done(&s->add);
 }
 
 static void offset_commit_done(struct mr_commit *c)
@@ -168,15 +198,15 @@ static void txn_offset_commit_done(struct mr_commit *c)
     mr_request_answer(r, &out);
 }
 
-/* AddOffsetsToTxn must have been there. */
-static enum mr_refusal txn_verify(struct mr_request *r, const struct mr_txn_offset_commit_request *in)
+/* Until version 4 AddOffsetsToTxn must have been there. */
+static enum mr_refusal txn_verify(struct mr_request *r, const struct mr_txn_offset_commit_request *in,
+                                  int32_t *partition)
 {
-    int32_t partition;
     struct mr_err err = {0};
-    enum mr_refusal why = mr_groups_partition(groups_of(r), in->group_id, &partition, &err);
-    if (!why)
+    enum mr_refusal why = mr_groups_partition(groups_of(r), in->group_id, partition, &err);
+    if (!why && r->head.version < 5)
         why = mr_txns_verify(mr_request_node(r)->txns, in->transactional_id, in->producer_id,
-                             in->producer_epoch, MR_SLICE(MR_OFFSETS_TOPIC), partition);
+                             in->producer_epoch, MR_SLICE(MR_OFFSETS_TOPIC), *partition);
     if (why == MR_REFUSE_CONCURRENT_TXNS || why == MR_REFUSE_TXN_STATE)
         return r->head.version >= 4 ? MR_REFUSE_TXN_ABORTABLE : MR_REFUSE_TXN_STATE;
     return why;
@@ -208,7 +238,8 @@ void mr_kafka_txn_offset_commit(struct mr_request *r)
     };
     if (!s->commit.rows)
         return;
-    enum mr_refusal why = txn_verify(r, &in);
+    int32_t partition = -1;
+    enum mr_refusal why = txn_verify(r, &in, &partition);
     for (int32_t i = 0; i < in.topics_count; i++) {
         const struct mr_txn_offset_commit_request_topic *t = &in.topics[i];
         size_t rows = mr_kafka_many(t->partitions_count);
@@ -220,7 +251,10 @@ void mr_kafka_txn_offset_commit(struct mr_request *r)
     }
     for (size_t i = 0; why && i < s->commit.row_count; i++)
         s->commit.rows[i].refusal = why;
-    commit_send(r, s);
+    if (!why && r->head.version >= 5)
+        commit_add(r, s, in.transactional_id, partition);
+    else
+        commit_send(r, s);
 }
 
 /* ------------------------------------------------------------------ OffsetFetch */

@@ -96,6 +96,10 @@ static enum mr_refusal verify(struct mr_request *r, const struct mr_produce_requ
         return MR_REFUSE_NONE;
     enum mr_refusal why = mr_txns_verify(mr_request_node(r)->txns, in->transactional_id, h.producer_id,
                                          h.producer_epoch, mr_slice_of(t->name), want->index);
+    if (why == MR_REFUSE_TXN_STATE && r->adding && r->adding->refusal) /* why it is not part of it */
+        why = r->adding->refusal == MR_REFUSE_PRODUCER_FENCED ? MR_REFUSE_PRODUCER_EPOCH : r->adding->refusal;
+    if (why == MR_REFUSE_CONCURRENT_TXNS && r->head.version >= 12 && mr_kafka_txn_v2(mr_request_node(r)))
+        return why; /* which producers of the second version try again */
     switch (why) {
     case MR_REFUSE_COORDINATOR_LOADING:
     case MR_REFUSE_COORDINATOR_NOT_AVAILABLE:
@@ -178,10 +182,48 @@ static bool produce_rows(struct mr_request *r, struct mr_produce_request *in, st
     return true;
 }
 
+/* The partitions of the request that its transaction does not have yet: by writing to them they are added,
+ * which is what the second version of the protocol is. false: closed. */
+static bool produce_adds(struct mr_request *r, const struct mr_produce_request *in)
+{
+    struct mr_batch_header h, first = {.producer_id = -1};
+    size_t count = 0, room = 0;
+    for (int32_t i = 0; i < in->topic_data_count; i++)
+        room += mr_kafka_many(in->topic_data[i].partition_data_count);
+    struct mr_txn_at *parts = mr_request_take(r, room, sizeof *parts);
+    if (!parts)
+        return false;
+    for (int32_t i = 0; i < in->topic_data_count; i++) {
+        enum mr_refusal why;
+        const struct mr_produce_request_topic *want = &in->topic_data[i];
+        const struct mr_topic *t =
+            mr_request_topic(r, want->name, &want->topic_id, r->head.version >= 13, &why);
+        for (int32_t k = 0; t && k < want->partition_data_count; k++) {
+            int32_t index = want->partition_data[k].index;
+            if (index < 0 || index >= t->partitions || mr_kafka_is_coordinators(mr_slice_of(t->name)) ||
+                mr_batch_header_read(want->partition_data[k].records, &h, NULL) ||
+                !(h.attributes & MR_BATCH_TRANSACTIONAL))
+                continue;
+            if (first.producer_id < 0)
+                first = h;
+            why = mr_txns_verify(mr_request_node(r)->txns, in->transactional_id, h.producer_id,
+                                 h.producer_epoch, mr_slice_of(t->name), index);
+            if (why == MR_REFUSE_TXN_STATE && h.producer_id == first.producer_id)
+                parts[count++] = (struct mr_txn_at){mr_slice_of(t->name), index};
+        }
+    }
+    if (count)
+        mr_request_add(r, in->transactional_id, first.producer_id, first.producer_epoch, parts, count);
+    return true;
+}
+
 void mr_kafka_produce(struct mr_request *r)
 {
     struct mr_produce_request in;
     if (!mr_request_read(r, &in))
+        return;
+    if (in.transactional_id.p && r->head.version >= 12 && !r->adding && mr_kafka_txn_v2(mr_request_node(r)) &&
+        !produce_adds(r, &in))
         return;
     for (int32_t i = 0; i < in.topic_data_count; i++) {
         enum mr_refusal why;

@@ -78,6 +78,8 @@ void mr_kafka_request_free(struct mr_request *r)
 
 static void needs_drop(struct mr_request *r)
 {
+    if (r->adding && !r->added)
+        mr_txns_forget(r->adding);
     for (struct mr_request_need *need = r->needs; need; need = need->next)
         mr_broker_await_not(&need->wait);
     r->needs = NULL;
@@ -252,9 +254,8 @@ static void run_handler(const struct mr_handler *h, struct mr_request *r)
         r->give_up(r);
 }
 
-static void need_met(struct mr_open_wait *w)
+static void one_need_met(struct mr_request *r)
 {
-    struct mr_request *r = w->arg;
     struct mr_kafka_conn *c = r->conn;
     mr_assert(r->pending > 0);
     if (--r->pending || !c)
@@ -269,6 +270,30 @@ static void need_met(struct mr_open_wait *w)
         mr_kafka_conn_close(c);
     else
         mr_kafka_conn_read_on(c);
+}
+
+static void need_met(struct mr_open_wait *w)
+{
+    one_need_met(w->arg);
+}
+
+static void add_met(struct mr_txn_call *call)
+{
+    struct mr_request *r = call->arg;
+    r->added = true;
+    one_need_met(r);
+}
+
+void mr_request_add(struct mr_request *r, struct mr_slice id, int64_t producer, int16_t epoch,
+                    const struct mr_txn_at *parts, size_t count)
+{
+    struct mr_txn_call *call = mr_request_take(r, 1, sizeof *call);
+    if (!call) /* closed */
+        return;
+    *call = (struct mr_txn_call){.id = id, .producer = producer, .epoch = epoch, .done = add_met, .arg = r};
+    r->adding = call;
+    r->added = mr_txns_add(mr_request_node(r)->txns, call, parts, count);
+    r->pending += !r->added;
 }
 
 void mr_request_need(struct mr_request *r, const struct mr_topic *t, int32_t partition)
@@ -289,7 +314,7 @@ void mr_request_need(struct mr_request *r, const struct mr_topic *t, int32_t par
 
 bool mr_request_waits(struct mr_request *r)
 {
-    if (!r->needs)
+    if (!r->needs && (!r->adding || r->added))
         return false;
     r->whole = mr_slice_copy(&r->arena.arena, r->whole);
     if (!r->whole.p)
@@ -324,7 +349,7 @@ void mr_kafka_run(struct mr_kafka_conn *c, struct mr_slice frame)
     }
     r->whole = r->body;
     const struct mr_handler *h = mr_handler_find(r->head.key);
-    if (h && r->head.version >= h->min && r->head.version <= h->max)
+    if (h && r->head.version >= h->min && r->head.version <= mr_handler_max(h, mr_request_node(r)))
         run_handler(h, r);
     else if (h && r->head.key == 18)
         mr_kafka_api_versions_refuse(r);

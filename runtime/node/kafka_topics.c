@@ -7,9 +7,28 @@ enum { LEADER_EPOCH = 0 };
 
 /* ------------------------------------------------------------------ ApiVersions */
 
-static void versions_of(const struct mr_handler *h, struct mr_api_versions_response_api_key *out)
+static void versions_of(const struct mr_request *r, const struct mr_handler *h,
+                        struct mr_api_versions_response_api_key *out)
 {
-    *out = (struct mr_api_versions_response_api_key){h->key, h->advertised_min, h->max};
+    *out = (struct mr_api_versions_response_api_key){h->key, h->advertised_min,
+                                                     mr_handler_max(h, mr_request_node(r))};
+}
+
+/* Before version 4 clients cannot read a feature whose least level is 0. */
+static bool features(struct mr_request *r, struct mr_api_versions_response *out)
+{
+    struct mr_slice name = MR_SLICE("transaction.version");
+    if (!mr_kafka_txn_v2(mr_request_node(r)))
+        return true;
+    out->finalized_features_epoch = 0;
+    if (!(out->supported_features = mr_request_take(r, 1, sizeof *out->supported_features)) ||
+        !(out->finalized_features = mr_request_take(r, 1, sizeof *out->finalized_features)))
+        return false;
+    out->supported_features[0] = (struct mr_api_versions_response_supported_feature){name, 0, 2};
+    out->supported_features_count = r->head.version >= 4;
+    out->finalized_features[0] = (struct mr_api_versions_response_finalized_feature){name, 2, 2};
+    out->finalized_features_count = 1;
+    return true;
 }
 
 void mr_kafka_api_versions(struct mr_request *r)
@@ -25,7 +44,9 @@ void mr_kafka_api_versions(struct mr_request *r)
         return;
     out.api_keys_count = (int32_t)count;
     for (size_t i = 0; i < count; i++)
-        versions_of(&all[i], &out.api_keys[i]);
+        versions_of(r, &all[i], &out.api_keys[i]);
+    if (!features(r, &out))
+        return;
     mr_request_answer(r, &out);
 }
 
@@ -35,7 +56,7 @@ void mr_kafka_api_versions_refuse(struct mr_request *r)
     struct mr_api_versions_response out;
     struct mr_api_versions_response_api_key own;
     mr_api_versions_response_init(&out);
-    versions_of(mr_handler_find(18), &own);
+    versions_of(r, mr_handler_find(18), &own);
     out.error_code = MR_REFUSE_VERSION;
     out.api_keys = &own;
     out.api_keys_count = 1;
@@ -232,9 +253,9 @@ static const struct mr_handler handlers[] = {
     {23, 0, 4, 0, mr_kafka_offset_for_leader_epoch},
     {24, 0, 5, 0, mr_kafka_add_partitions_to_txn},
     {25, 0, 4, 0, mr_kafka_add_offsets_to_txn},
-    {26, 0, 4, 0, mr_kafka_end_txn}, /* 5 is transaction.version 2 */
+    {26, 0, 5, 0, mr_kafka_end_txn}, /* 5: see mr_handler_max */
     {27, 1, 2, 1, mr_kafka_write_txn_markers},
-    {28, 0, 4, 0, mr_kafka_txn_offset_commit}, /* so is 5 here */
+    {28, 0, 5, 0, mr_kafka_txn_offset_commit}, /* so here */
     {32, 1, 4, 1, mr_kafka_describe_configs},
     {33, 0, 2, 0, mr_kafka_alter_configs},
     {35, 1, 5, 1, mr_kafka_describe_log_dirs},
@@ -258,6 +279,17 @@ const struct mr_handler *mr_handlers(size_t *count)
 {
     *count = sizeof handlers / sizeof handlers[0];
     return handlers;
+}
+
+bool mr_kafka_txn_v2(const struct mr_node *n)
+{
+    return mr_broker_node_settings(n->broker)->transaction_version >= 2;
+}
+
+int16_t mr_handler_max(const struct mr_handler *h, const struct mr_node *n)
+{
+    bool second = h->run == mr_kafka_end_txn || h->run == mr_kafka_txn_offset_commit;
+    return second && !mr_kafka_txn_v2(n) ? 4 : h->max;
 }
 
 const struct mr_handler *mr_handler_find(int16_t key)

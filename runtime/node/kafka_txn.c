@@ -310,6 +310,8 @@ static void end_done(struct mr_txn_call *c)
     struct mr_end_txn_response out;
     mr_end_txn_response_init(&out);
     out.error_code = code_for(c->arg, c->refusal, 2);
+    out.producer_id = c->refusal ? -1 : c->out_producer;
+    out.producer_epoch = c->refusal ? -1 : c->out_epoch;
     mr_request_answer(c->arg, &out);
 }
 
@@ -319,8 +321,10 @@ void mr_kafka_end_txn(struct mr_request *r)
     if (!mr_request_read(r, &in))
         return;
     struct mr_txn_call *c = call_new(r, in.transactional_id, in.producer_id, in.producer_epoch, end_done);
-    if (c)
-        call_settle(r, c, mr_txns_end(txns_of(r), c, in.committed));
+    if (!c)
+        return;
+    c->raises = r->head.version >= 5;
+    call_settle(r, c, mr_txns_end(txns_of(r), c, in.committed));
 }
 
 /* ------------------------------------------------------------------ WriteTxnMarkers */

@@ -17,6 +17,7 @@ struct shop {
     struct mr_txns_config config;
     void (*groups_tell)(void *arg, enum mr_level level, const char *text);
     void *groups_tell_arg;
+    bool raises; /* makers speak the second version: each end raises the epoch */
 };
 
 static inline void shop_open(struct shop *s)
@@ -175,8 +176,15 @@ static inline int make_add(struct maker *k, const struct mr_txn_at *parts, size_
 static inline int make_end(struct maker *k, bool commit)
 {
     struct asked a = asking(k);
+    a.c.raises = k->shop->raises;
     a.done = mr_txns_end(k->shop->txns, &a.c, commit);
-    return await(k->shop, &a);
+    int why = await(k->shop, &a);
+    if (why == MR_REFUSE_NONE && a.c.raises) {
+        k->producer = a.c.out_producer;
+        k->epoch = a.c.out_epoch;
+        memset(k->sequence, 0, sizeof k->sequence);
+    }
+    return why;
 }
 
 #define UNTIL(call)                                                                                          \

@@ -205,12 +205,12 @@ static void story(struct shop *s, struct ledger *l, int rounds)
     judge(s, l);
 }
 
-static void power_lost_at_any_operation_breaks_no_law(void **state)
+static void power_lost_at_any_operation(bool raises)
 {
-    (void)state;
     struct shop calm = shop_new(1);
     struct ledger l = {0};
     uint64_t before = mr_sim_counts(calm.m.world)->operations;
+    calm.raises = raises;
     story(&calm, &l, ROUNDS);
     uint64_t operations = mr_sim_counts(calm.m.world)->operations - before;
     ledger_fini(&l);
@@ -221,6 +221,7 @@ static void power_lost_at_any_operation_breaks_no_law(void **state)
              mood++) { /* the disk keeps some, all, or nothing of what was not synced */
             struct shop s = shop_new(at * 3 + (uint64_t)mood);
             struct ledger ledger = {0};
+            s.raises = raises;
             mr_sim_faults(s.m.world)->keep_all = mood == 1;
             mr_sim_faults(s.m.world)->lose_all = mood == 2;
             mr_sim_faults(s.m.world)->crash_at = at;
@@ -228,6 +229,18 @@ static void power_lost_at_any_operation_breaks_no_law(void **state)
             ledger_fini(&ledger);
             shop_free(&s);
         }
+}
+
+static void power_lost_at_any_operation_breaks_no_law(void **state)
+{
+    (void)state;
+    power_lost_at_any_operation(false);
+}
+
+static void power_lost_at_any_operation_breaks_no_law_of_the_second_version(void **state)
+{
+    (void)state;
+    power_lost_at_any_operation(true);
 }
 
 static void power_lost_again_and_again_breaks_no_law(void **state)
@@ -400,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_of_transactions_agrees_with_a_list),
         cmocka_unit_test(power_lost_at_any_operation_breaks_no_law),
+        cmocka_unit_test(power_lost_at_any_operation_breaks_no_law_of_the_second_version),
         cmocka_unit_test(power_lost_again_and_again_breaks_no_law),
         cmocka_unit_test(an_allocation_that_fails_breaks_no_law),
     };

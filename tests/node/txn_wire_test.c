@@ -10,6 +10,7 @@ enum {
     LIST_OFFSETS = 2,
     OFFSET_FETCH = 9,
     CREATE_TOPICS = 19,
+    API_VERSIONS = 18,
     INIT = 22,
     ADD_PARTITIONS = 24,
     ADD_OFFSETS = 25,
@@ -113,6 +114,28 @@ static int16_t end(const struct who *w, int16_t version, bool commit)
     return out.error_code;
 }
 
+/* The second version's: it says with what to go on. */
+static int16_t end_second(struct who *w, bool commit)
+{
+    struct mr_end_txn_request in;
+    struct mr_end_txn_response out;
+    struct answer a;
+    mr_end_txn_request_init(&in);
+    in.transactional_id = w->id;
+    in.producer_id = w->producer;
+    in.producer_epoch = w->epoch;
+    in.committed = commit;
+    ask(w->fd, END, 5, &in, &a, &out);
+    if (out.error_code == NONE) {
+        w->producer = out.producer_id;
+        w->epoch = out.producer_epoch;
+    } else {
+        assert_int_equal(out.producer_id, -1);
+    }
+    answer_fini(&a);
+    return out.error_code;
+}
+
 static int16_t end_until(const struct who *w, bool commit)
 {
     int16_t code;
@@ -129,17 +152,16 @@ static int16_t add_until(const struct who *w, const char *topic, int32_t partiti
     return code;
 }
 
-static int16_t say(const struct who *w, int16_t version, const char *topic, int32_t partition,
-                   int32_t sequence)
+/* Sends it, and does not wait for the answer. */
+static void say_on(const struct who *w, int16_t version, const char *topic, int32_t partition,
+                   int32_t sequence, int32_t correlation)
 {
     struct mr_buf batch = {0};
     struct mr_record_build b;
     struct mr_slice value = MR_SLICE("v");
     struct mr_produce_request in;
-    struct mr_produce_response out;
     struct mr_produce_request_topic t;
     struct mr_produce_request_partition p;
-    struct answer a;
     mr_record_build_begin(&b, &batch);
     b.attributes = MR_BATCH_TRANSACTIONAL;
     assert_true(mr_record_build_add(&b, 1700000000000, NULL, &value, NULL, 0));
@@ -157,11 +179,27 @@ static int16_t say(const struct who *w, int16_t version, const char *topic, int3
     t.partition_data_count = 1;
     p.index = partition;
     p.records = (struct mr_slice){batch.p, batch.len};
-    ask(w->fd, PRODUCE, version, &in, &a, &out);
+    struct mr_buf frame = frame_of(PRODUCE, version, correlation, &in);
+    push(w->fd, frame.p, frame.len);
+    mr_buf_fini(&frame);
+    mr_buf_fini(&batch);
+}
+
+static int16_t said_on(const struct who *w, int16_t version, int32_t correlation)
+{
+    struct mr_produce_response out;
+    struct answer a;
+    receive(w->fd, PRODUCE, version, correlation, &a, &out);
     int16_t code = out.responses[0].partition_responses[0].error_code;
     answer_fini(&a);
-    mr_buf_fini(&batch);
     return code;
+}
+
+static int16_t say(const struct who *w, int16_t version, const char *topic, int32_t partition,
+                   int32_t sequence)
+{
+    say_on(w, version, topic, partition, sequence, 4711);
+    return said_on(w, version, 4711);
 }
 
 struct seen {
@@ -332,7 +370,7 @@ static void a_partition_that_does_not_exist_keeps_the_others_from_being_added(vo
     site_free(s);
 }
 
-static int16_t commit_offset(const struct who *w, int64_t offset)
+static int16_t commit_offset(const struct who *w, int16_t version, int64_t offset)
 {
     struct mr_txn_offset_commit_request in;
     struct mr_txn_offset_commit_response out;
@@ -352,7 +390,7 @@ static int16_t commit_offset(const struct who *w, int64_t offset)
     t.partitions = &p;
     t.partitions_count = 1;
     p.committed_offset = offset;
-    ask(w->fd, OFFSET_COMMIT, 3, &in, &a, &out);
+    ask(w->fd, OFFSET_COMMIT, version, &in, &a, &out);
     int16_t code = out.topics[0].partitions[0].error_code;
     answer_fini(&a);
     return code;
@@ -404,9 +442,9 @@ static void offsets_of_a_transaction_are_unstable_until_it_is_decided(void **sta
     int64_t at;
     (void)state;
     make_topic(fd, "t", 1);
-    assert_int_equal(commit_offset(&w, 5), STATE); /* AddOffsetsToTxn is missing */
+    assert_int_equal(commit_offset(&w, 3, 5), STATE); /* AddOffsetsToTxn is missing */
     assert_int_equal(add_offsets(&w), NONE);
-    assert_int_equal(commit_offset(&w, 5), NONE);
+    assert_int_equal(commit_offset(&w, 3, 5), NONE);
     assert_int_equal(offset(fd, false, &at), NONE);
     assert_int_equal(at, -1);
     assert_int_equal(offset(fd, true, &at), UNSTABLE);
@@ -416,7 +454,7 @@ static void offsets_of_a_transaction_are_unstable_until_it_is_decided(void **sta
     assert_int_equal(at, 5);
     while (add_offsets(&w) == CONCURRENT)
         ;
-    assert_int_equal(commit_offset(&w, 9), NONE);
+    assert_int_equal(commit_offset(&w, 3, 9), NONE);
     assert_int_equal(end_until(&w, false), NONE);
     while (offset(fd, true, &at) == UNSTABLE)
         ;
@@ -533,6 +571,118 @@ static void tools_see_transactions_and_can_end_one_that_hangs(void **state)
     site_free(s);
 }
 
+/* ------------------------------------------------------------------ the second version */
+
+static void offered(int fd, int16_t *end_max, int16_t *commit_max, int *level)
+{
+    struct mr_api_versions_request in;
+    struct mr_api_versions_response out;
+    struct answer a;
+    mr_api_versions_request_init(&in);
+    in.client_software_name = in.client_software_version = MR_SLICE("test");
+    ask(fd, API_VERSIONS, 4, &in, &a, &out);
+    for (int32_t i = 0; i < out.api_keys_count; i++) {
+        if (out.api_keys[i].api_key == END)
+            *end_max = out.api_keys[i].max_version;
+        if (out.api_keys[i].api_key == OFFSET_COMMIT)
+            *commit_max = out.api_keys[i].max_version;
+    }
+    *level = out.finalized_features_count;
+    if (out.finalized_features_count) {
+        assert_true(mr_slice_eq(out.finalized_features[0].name, MR_SLICE("transaction.version")));
+        *level = out.finalized_features[0].max_version_level;
+        assert_true(out.finalized_features_epoch >= 0);
+        assert_int_equal(out.supported_features_count, 1);
+    }
+    answer_fini(&a);
+}
+
+static void second(struct mr_node_config *c)
+{
+    assert_int_equal(mr_node_layer_set(&c->broker.node, MR_SLICE("transaction.version"), MR_SLICE("2"), NULL),
+                     0);
+}
+
+static void the_second_version_is_offered_when_it_is_asked_for(void **state)
+{
+    (void)state;
+    for (int on = 0; on < 2; on++) {
+        struct site *s = site_new(on ? second : NULL);
+        int fd = dial(s), level;
+        int16_t end_max = -1, commit_max = -1;
+        offered(fd, &end_max, &commit_max, &level);
+        assert_int_equal(level, on ? 2 : 0);
+        assert_int_equal(end_max, on ? 5 : 4);
+        assert_int_equal(commit_max, on ? 5 : 4);
+        make_topic(fd, "t", 1);
+        struct who w = who_of(fd, "w");
+        assert_int_equal(say(&w, 11, "t", 0, 0), ABORTABLE);
+        assert_int_equal(say(&w, 12, "t", 0, 0), on ? NONE : ABORTABLE);
+        (void)close(fd);
+        site_free(s);
+    }
+}
+
+static void in_the_second_version_writing_adds_and_each_end_raises_the_epoch(void **state)
+{
+    (void)state;
+    enum { PIPED = 5 };
+    struct site *s = site_new(second);
+    int fd = dial(s);
+    struct who w = who_of(fd, "w"), late;
+    int64_t at;
+    make_topic(fd, "t", 3);
+    for (int round = 0; round < 6; round++) {
+        bool commit = round % 2 == 0;
+        for (int i = 0; i < PIPED; i++) /* all on their way at once: the first one adds the partition */
+            say_on(&w, 12, "t", round % 3, i, 100 + i);
+        for (int i = 0; i < PIPED; i++)
+            assert_int_equal(said_on(&w, 12, 100 + i), NONE);
+        assert_int_equal(commit_offset(&w, 5, round), NONE);
+        assert_int_equal(offset(fd, true, &at), UNSTABLE);
+        late = w;
+        assert_int_equal(end_second(&w, commit), NONE);
+        assert_int_equal(w.epoch, late.epoch + 1);
+        assert_int_equal(say(&late, 12, "t", round % 3, PIPED), EPOCH);
+        assert_int_equal(say(&late, 12, "t", (round + 1) % 3, 0), EPOCH);
+        assert_int_equal(commit_offset(&late, 5, 77), FENCED);
+        struct who again = late;
+        assert_int_equal(end_second(&again, commit), NONE);
+        assert_int_equal(again.epoch, w.epoch);
+        assert_int_equal(end_second(&late, !commit), STATE);
+        while (offset(fd, true, &at) == UNSTABLE)
+            ;
+        assert_int_equal(at, round - !commit);
+    }
+    struct seen seen = fetch(fd, "t", 0, 0, 1); /* rounds 0 and 3 */
+    assert_int_equal(seen.aborted, 1);
+    assert_int_equal(seen.stable, 2 * PIPED + 2);
+    (void)close(fd);
+    site_free(s);
+}
+
+static void who_goes_while_its_partition_is_added_disturbs_nobody(void **state)
+{
+    (void)state;
+    struct site *s = site_new(second);
+    int fd = dial(s);
+    make_topic(fd, "t", 1);
+    for (int i = 0; i < 20; i++) {
+        int other = dial(s);
+        struct who w = who_of(other, "w");
+        say_on(&w, 12, "t", 0, 0, 100);
+        (void)close(other);
+    }
+    struct who w = who_of(fd, "w");
+    int16_t code;
+    while ((code = say(&w, 12, "t", 0, 0)) == CONCURRENT)
+        ;
+    assert_int_equal(code, NONE);
+    assert_int_equal(end_second(&w, true), NONE);
+    (void)close(fd);
+    site_free(s);
+}
+
 static void a_reader_that_waits_is_woken_by_the_commit(void **state)
 {
     struct site *s = site_new(NULL);
@@ -636,6 +786,9 @@ int main(void)
         cmocka_unit_test(offsets_of_a_transaction_are_unstable_until_it_is_decided),
         cmocka_unit_test(tools_see_transactions_and_can_end_one_that_hangs),
         cmocka_unit_test(pipelines_read_what_is_committed_and_nothing_else),
+        cmocka_unit_test(the_second_version_is_offered_when_it_is_asked_for),
+        cmocka_unit_test(in_the_second_version_writing_adds_and_each_end_raises_the_epoch),
+        cmocka_unit_test(who_goes_while_its_partition_is_added_disturbs_nobody),
         cmocka_unit_test(a_reader_that_waits_is_woken_by_the_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
