@@ -2,8 +2,8 @@
  * WriteTxnMarkers, DescribeProducers, DescribeTransactions, ListTransactions.
  *
  * What they mean is in broker/txn.h. Those that change something wait for the disk; a connection that goes
- * meanwhile is forgotten there. The second version of the protocol (transaction.version 2) is not advertised:
- * EndTxn ends at 4, TxnOffsetCommit at 4.
+ * meanwhile is forgotten there. The second version of the protocol (EndTxn from 5, TxnOffsetCommit from 5) is
+ * advertised when the node's setting transaction.version says so.
  */
 #include "node/kafka.h"
 
