@@ -217,7 +217,7 @@ static void who_does_not_read_is_not_listened_to_and_loses_nothing(void **state)
 /* Few bytes each, and many of them: what waits for all of them together is bounded too. */
 static void answers_that_nobody_takes_are_counted_over_all_connections(void **state)
 {
-    enum { CONNECTIONS = 60, REQUESTS = 200, PARTITIONS = 1000 };
+    enum { CONNECTIONS = 28, REQUESTS = 200, PARTITIONS = 1000 };
     struct site *s = site_new(little_memory);
     int fds[CONNECTIONS], good = dial(s);
     struct rusage before, after;
