@@ -295,7 +295,7 @@ static void a_clock_that_jumped_between_two_runs_aborts_no_transaction(void **st
         shop_open(&s);
         settle(&s.m);
         for (int k = 0; k < 6; k++) { /* in more than one partition of the topic */
-            char id[8];
+            char id[24];
             (void)snprintf(id, sizeof id, "k%d", k);
             struct maker m = maker_of(&s, id);
             assert_int_equal(make_init_until(&m), MR_REFUSE_NONE);

@@ -21,7 +21,7 @@ static void each_end_raises_the_epoch_and_what_came_late_is_refused(void **state
     struct maker k = maker_of(&s, "k");
     assert_int_equal(make_init_until(&k), MR_REFUSE_NONE);
     for (int i = 0; i < 4; i++) {
-        char tag[8];
+        char tag[24];
         struct maker late = k;
         (void)snprintf(tag, sizeof tag, "%d", i);
         written(&k, tag);
