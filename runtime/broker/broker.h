@@ -8,7 +8,7 @@
  * makes the topic exist. Deleting marks it first, then removes the logs, then it. producer-ids where the next
  * block of producer ids begins A directory without its .topic file is reported and left alone.
  *
- * Partitions are opened when first used.
+ * Partitions are opened when first used, and laid to rest or closed when others need the room (place.c).
  */
 #ifndef MR_BROKER_BROKER_H
 #define MR_BROKER_BROKER_H
@@ -163,7 +163,8 @@ bool mr_topic_setting(const struct mr_topic *t, size_t i, struct mr_setting_row 
 /* The same without a topic, as the program has it. */
 bool mr_topic_setting_standard(size_t i, struct mr_setting_row *out);
 
-/* The open partition, opened now when need be. NULL: *why says (UNKNOWN_TOPIC, STORAGE). */
+/* The open partition, opened now when need be: one that a crash left waits for the disk here, see
+ * mr_broker_await. [borrow] until the loop goes on. NULL: *why says (UNKNOWN_TOPIC, STORAGE, NOT_LEADER). */
 struct mr_partition *mr_broker_partition(struct mr_broker *b, const struct mr_topic *t, int32_t partition,
                                          enum mr_refusal *why, struct mr_err *err);
 

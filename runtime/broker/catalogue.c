@@ -169,7 +169,6 @@ void mr_collect_name(void *arg, const char *name)
     (void)mr_buf_put(names, name, strlen(name) + 1);
 }
 
-/* Retention also concerns partitions that nobody has used since the start: a few of them a tick. */
 bool mr_ends_with(const char *name, const char *end)
 {
     size_t n = strlen(name), e = strlen(end);

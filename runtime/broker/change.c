@@ -270,7 +270,7 @@ static void plan(struct mr_broker *b, const struct mr_change *c, struct step *s)
     } else if (!t) {
         (void)mr_fail(&s->err, MR_NOTFOUND, "no topic '%.*s'", MR_SLICE_ARG(c->name));
         s->refusal = MR_REFUSE_UNKNOWN_TOPIC;
-    } else if (t->changing) {
+    } else if (t->changing || (c->kind == MR_CHANGE_DELETE && t->openings)) {
         (void)mr_fail(&s->err, MR_AGAIN, "topic '%s' is being changed; try again", t->pub.name);
         s->refusal = MR_REFUSE_STORAGE;
     } else if (c->kind == MR_CHANGE_GROW) {

@@ -10,9 +10,12 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
+
+#define WORKERS "8" /* of the process, unless UV_THREADPOOL_SIZE says otherwise */
 
 static mr_ms real_now(struct mr_world *w)
 {
@@ -220,8 +223,17 @@ struct real *mr_real_of(struct mr_world *w)
     return (struct real *)w;
 }
 
+/* libuv starts its workers with the first work and asks the environment how many. They wait for the disk
+ * most of the time: syncs must not queue behind logs that are recovered. */
+static void settle_workers(void)
+{
+    (void)setenv("UV_THREADPOOL_SIZE", WORKERS, 0);
+}
+
 mr_code mr_real_new(struct mr_world **out, struct mr_err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, settle_workers);
     struct real *r = mr_alloc(sizeof *r);
     int sys;
     if (!r)
