@@ -168,14 +168,6 @@ static struct mr_groups *groups(const struct mr_topic_member *m)
     return m->port->node->groups;
 }
 
-static struct mr_slice kept(struct mr_slice s) /* [heap] with a NUL behind it */
-{
-    char *p = mr_need(s.len + 1);
-    if (s.len)
-        memcpy(p, s.p, s.len);
-    return (struct mr_slice){p, s.len};
-}
-
 static struct mr_slice instance_of(const struct mr_topic_member *m)
 {
     return m->instance.len ? m->instance : (struct mr_slice){NULL, 0};
@@ -191,7 +183,7 @@ static void then(struct mr_topic_member *m, void (*fn)(void *arg), mr_ms wait)
 static void set_id(struct mr_topic_member *m, struct mr_slice id)
 {
     struct mr_slice was = m->id;
-    m->id = kept(id); /* it may be a view into the old one */
+    m->id = mr_port_kept(id); /* it may be a view into the old one */
     mr_free((void *)(uintptr_t)was.p);
 }
 
@@ -334,7 +326,7 @@ static bool assign_all(struct mr_topic_member *m, struct mr_group_member_view *a
     bool ok = true;
     mr_map_init(&seen, 0);
     for (size_t i = 0; i < count; i++) {
-        m->plan_ids[i] = kept(all[i].id);
+        m->plan_ids[i] = mr_port_kept(all[i].id);
         m->plan_count = i + 1;
         ok = ok && put_be(&m->plan[i], 0, 2) && put_be(&m->plan[i], 0, 4); /* version; topics, set below */
     }
@@ -655,14 +647,14 @@ struct mr_topic_member *mr_port_join(struct mr_topics *t, struct mr_world *w,
     m->revoked = config->revoked;
     m->lost = config->lost;
     m->arg = config->arg;
-    m->group = kept(config->group);
-    m->client = kept(config->client);
-    m->instance = kept(config->instance);
-    m->id = kept(MR_SLICE(""));
+    m->group = mr_port_kept(config->group);
+    m->client = mr_port_kept(config->client);
+    m->instance = mr_port_kept(config->instance);
+    m->id = mr_port_kept(MR_SLICE(""));
     m->topics = mr_need(config->topic_count * sizeof *m->topics + 1);
     m->topic_count = config->topic_count;
     for (size_t i = 0; i < m->topic_count; i++)
-        m->topics[i] = kept(config->topics[i]);
+        m->topics[i] = mr_port_kept(config->topics[i]);
     m->lane_generation = -1;
     mr_post(m->port->node->world, run_join, m);
     return m;

@@ -3,6 +3,7 @@
 #ifndef MR_NODE_PORT_INSIDE_H
 #define MR_NODE_PORT_INSIDE_H
 
+#include "base/mem.h"
 #include "node/node_inside.h"
 
 enum {
@@ -23,6 +24,14 @@ struct mr_port {
 };
 
 mr_code mr_port_code(enum mr_refusal refusal, mr_code code);
+
+static inline struct mr_slice mr_port_kept(struct mr_slice s) /* [heap] with a NUL behind it */
+{
+    char *p = mr_need(s.len + 1);
+    if (s.len)
+        memcpy(p, s.p, s.len);
+    return (struct mr_slice){p, s.len};
+}
 
 /* --- port_group.c. A lane's thread: */
 struct mr_topic_member *mr_port_join(struct mr_topics *t, struct mr_world *w,

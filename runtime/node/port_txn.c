@@ -493,14 +493,6 @@ static void go_on(struct mr_topic_txn *x)
 
 /* ------------------------------------------------------------------ the lane's calls */
 
-static struct mr_slice kept(struct mr_slice s) /* [heap] with a NUL behind it */
-{
-    char *p = mr_need(s.len + 1);
-    if (s.len)
-        memcpy(p, s.p, s.len);
-    return (struct mr_slice){p, s.len};
-}
-
 /* MR_LIMIT: too many. */
 static mr_code find_part(struct mr_topic_txn *x, struct mr_slice topic, int32_t partition, size_t *out)
 {
@@ -522,7 +514,7 @@ static mr_code find_part(struct mr_topic_txn *x, struct mr_slice topic, int32_t 
     }
     *out = x->part_count++;
     x->parts[*out] = (struct part){
-        .topic = (char *)(uintptr_t)kept(topic).p, .topic_len = topic.len, .partition = partition};
+        .topic = (char *)(uintptr_t)mr_port_kept(topic).p, .topic_len = topic.len, .partition = partition};
     return MR_OK;
 }
 
@@ -584,7 +576,7 @@ void mr_port_txn_open(struct mr_topics *t, struct mr_world *w, struct mr_slice i
     struct call *c = call_new(x, w, OPEN, arg);
     x->port = (struct mr_port *)(void *)t;
     x->home = w;
-    x->id = kept(id);
+    x->id = mr_port_kept(id);
     x->calls_end = &x->calls;
     x->at.timeout_ms = timeout_ms;
     c->done.opened = done;
@@ -619,7 +611,7 @@ void mr_port_txn_produce(struct mr_topic_txn *x, struct mr_slice topic, int32_t 
 {
     struct call *c = call_new(x, x->home, PRODUCE, arg);
     c->done.produced = done;
-    c->topic = kept(topic);
+    c->topic = mr_port_kept(topic);
     c->partition = partition;
     c->bytes = bytes;
     mr_post(x->port->node->world, run_txn_produce, c);
@@ -659,9 +651,9 @@ static void run_member(void *arg) /* the member's id is the shard's to know */
 {
     struct offsets_post *o = arg;
     struct call *c = o->call;
-    c->group = kept(mr_port_identity(o->m).group);
-    c->member = kept(mr_port_member_id(o->m));
-    c->instance = kept(mr_port_member_instance(o->m));
+    c->group = mr_port_kept(mr_port_identity(o->m).group);
+    c->member = mr_port_kept(mr_port_member_id(o->m));
+    c->instance = mr_port_kept(mr_port_member_instance(o->m));
     mr_free(o);
     run_txn_offsets(c);
 }

@@ -175,6 +175,52 @@ static void exactly_once(struct mr_plan *p, const struct mr_config_pipeline *lin
     }
 }
 
+static const struct mr_node *group_of(const struct mr_config_component *c)
+{
+    const struct mr_node *n =
+        c->topic && c->options && c->options->kind == MR_NODE_MAP ? mr_node_get(c->options, "group") : NULL;
+    return n && n->kind == MR_NODE_SCALAR && n->text.len ? n : NULL;
+}
+
+static bool has_window(const struct mr_config_pipeline *line)
+{
+    for (uint32_t i = 0; i < line->step_count; i++)
+        if (line->steps[i].component && strcmp(line->steps[i].component->name, "window") == 0)
+            return true;
+    return false;
+}
+
+/* Another source of the plan that reads the same topic for the same group. */
+static const struct mr_config_component *sharer(const struct mr_plan *p, const struct mr_config_component *c,
+                                                const struct mr_node *group)
+{
+    for (uint32_t i = 0; i < p->out->pipeline_count; i++)
+        for (uint32_t k = 0; k < p->out->pipelines[i].from_count; k++) {
+            const struct mr_config_component *other = &p->out->pipelines[i].from[k];
+            const struct mr_node *g = other != c ? group_of(other) : NULL;
+            if (g && mr_slice_eq(g->text, group->text) && strcmp(other->topic, c->topic) == 0)
+                return other;
+        }
+    return NULL;
+}
+
+static void shared_windows(struct mr_plan *p, const struct mr_config_pipeline *line)
+{
+    for (uint32_t i = 0; has_window(line) && i < line->from_count; i++) {
+        const struct mr_node *group = group_of(&line->from[i]);
+        const struct mr_config_component *other = group ? sharer(p, &line->from[i], group) : NULL;
+        uint32_t before = p->diags->count;
+        if (!other)
+            continue;
+        mr_diag_node(
+            p->diags, group, 0,
+            "each of them counts the partitions it has: leave 'group' out, or add the results up behind",
+            "the windows of '%s' see a part of topic '%s': group '%.*s' shares it with %s:%u", line->name,
+            line->from[i].topic, MR_SLICE_ARG(group->text), other->file, other->line);
+        mr_plan_as_warning(p, before);
+    }
+}
+
 enum { STARS_MAX = 4 }; /* fnmatch's time grows with each of them; a pattern with more is not looked at */
 
 static bool few_stars(struct mr_slice pattern)
@@ -249,6 +295,7 @@ void mr_plan_cross(struct mr_plan *p)
         topics(p, line->to, line->to_count);
         files(p, line, &paths);
         exactly_once(p, line);
+        shared_windows(p, line);
         line->may_die = line->on_error == MR_ON_ERROR_DEAD;
         for (uint32_t k = 0; k < line->step_count; k++)
             line->may_die |= line->steps[k].on_error == MR_ON_ERROR_DEAD;

@@ -41,3 +41,5 @@
     {"test_advance", 8, 14, "advance", false}, {"many_at_once", 1, 1, "brokr", false},
     {"many_at_once", 4, 13, "linez", false}, {"many_at_once", 6, 21, "value was expected", false},
     {"many_at_once", 8, 9, "iff", false}, {"many_at_once", 11, 19, "on_error", false},
+    {"window_over_shared_group", 3, 38, "see a part of topic", true},
+    {"committed_without_group", 3, 38, "add 'group'", false},
