@@ -364,20 +364,22 @@ static void feeders_changed(struct mr_source *source)
         mr_topic_fetch(&s->partitions[i]); /* one that is out is answered soon, and then asks again */
 }
 
+static mr_code wrong(struct mr_err *err, const char *option, const char *text)
+{
+    mr_code rc = mr_fail(err, MR_BADCONF, "%s", text);
+    if (err)
+        err->option = option;
+    return rc;
+}
+
 static mr_code check(void *self, const struct mr_open *o, struct mr_err *err)
 {
     struct mr_topic_source *s = self;
-    if (s->start == MR_TOPIC_COMMITTED && !s->group.len) {
-        if (err)
-            err->option = "start";
-        return mr_fail(err, MR_BADCONF,
-                       "'start: committed' is of a consumer group: add 'group', or write earliest or latest");
-    }
-    if (s->group.len > GROUP_BYTES_MAX) {
-        if (err)
-            err->option = "group";
-        return mr_fail(err, MR_BADCONF, "the name of a consumer group has at most %d bytes", GROUP_BYTES_MAX);
-    }
+    if (s->start == MR_TOPIC_COMMITTED && !s->group.len)
+        return wrong(err, "start",
+                     "'start: committed' is of a consumer group: add 'group', or write earliest or latest");
+    if (s->group.len > GROUP_BYTES_MAX)
+        return wrong(err, "group", "the name of a consumer group has at most 249 bytes");
     if (mr_slice_eq(s->codec, MR_SLICE("json")))
         return MR_OK;
     struct mr_decoder *d = NULL;
