@@ -24,6 +24,7 @@
 
 enum {
     QUIET_MS = 5000, /* since the last reader */
+    AHEAD = 4 << 20, /* bytes that the disk is asked for before a reader needs them */
     RETRY_MS = 200,  /* on a full disk */
     PARTS_MAX = MR_LOG_POOL_SLABS * MR_LOG_SLAB_CHUNKS
 };
@@ -223,8 +224,21 @@ static void take_off(struct flight *f)
     mr_file_write_later(f->file, part, count, f->run.at, landed, f);
 }
 
-void direct_fly(struct mr_log *log, const struct segment *s)
+/* A reader has got [at, at + len) of it: what it will ask for next is on its way when it does. Once for a segment:
+ * who comes later finds it in the page cache, or has the kernel read ahead as usual. */
+void direct_ahead(struct segment *s, int64_t at, int64_t len)
 {
+    int64_t from = at > s->ahead ? at : s->ahead,
+            to = at + len + AHEAD < s->size ? at + len + AHEAD : s->size;
+    if (!s->cold || to <= from)
+        return;
+    mr_file_ahead(s->log, from, to - from);
+    s->ahead = to;
+}
+
+void direct_fly(struct mr_log *log, struct segment *s)
+{
+    s->cold = true;
     mr_assert(direct_holds(log, s) && !log->flying && log->held.chunks <= PARTS_MAX);
     struct flight *f = mr_need(sizeof *f); /* a round must end */
     *f = (struct flight){

@@ -55,6 +55,8 @@ struct segment {
     bool suspect;   /* its index was written before a crash, or not at all: put right when somebody looks */
     mr_ns created;  /* wall clock of the first append, or the nearest that is known */
     uint64_t used;  /* for closing the least used */
+    bool cold;      /* a part of it went around the page cache: its first reader waits for the disk */
+    int64_t ahead;  /* of a cold one: up to here the disk was asked in time */
     struct mr_file *log, *index, *times; /* NULL: not open */
     uint32_t entries;                    /* in the index file, and in the timeindex */
 };
@@ -315,9 +317,10 @@ bool direct_wanted(struct mr_log *log, size_t len); /* an append of so many byte
 bool direct_append(struct mr_log *log, struct segment *s, const char *bytes, size_t len);
 bool direct_holds(const struct mr_log *log, const struct segment *s);
 mr_code direct_spill(struct mr_log *log, struct mr_err *err); /* what is held goes into the file, unsynced */
-void direct_fly(struct mr_log *log, const struct segment *s); /* what it holds; sync_part_done follows */
-void direct_wait(struct mr_log *log);                         /* until what flies is in the file, or failed */
-void direct_close(struct mr_log *log);                        /* forgets what is held */
+void direct_ahead(struct segment *s, int64_t at, int64_t len);
+void direct_fly(struct mr_log *log, struct segment *s); /* what it holds; sync_part_done follows */
+void direct_wait(struct mr_log *log);                   /* until what flies is in the file, or failed */
+void direct_close(struct mr_log *log);                  /* forgets what is held */
 
 /* sync.c */
 void sync_part_done(void *arg, mr_code rc, int sys); /* one of those that a round waits for; arg: the token */

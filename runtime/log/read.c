@@ -142,7 +142,10 @@ mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t 
     struct mr_err own;
     int64_t most = mr_log_landed(log); /* D2 of direct.c */
     log->read_at = mr_now(log->world);
-    return find(log, want, below.v < most ? below.v : most, max_bytes, out, &in, err ? err : &own);
+    mr_code rc = find(log, want, below.v < most ? below.v : most, max_bytes, out, &in, err ? err : &own);
+    if (!rc)
+        direct_ahead(in, out->at, (int64_t)out->len);
+    return rc;
 }
 
 mr_code mr_log_read(struct mr_log *log, mr_offset want, mr_offset below, void *to, size_t cap, size_t *got,

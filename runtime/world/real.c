@@ -214,6 +214,7 @@ static const struct mr_world_ops ops = {
     .files = mr_real_files,
     .write_later = mr_real_write_later,
     .write_wait = mr_real_write_wait,
+    .ahead = mr_real_ahead,
     .flush = mr_real_flush,
 };
 

@@ -64,6 +64,7 @@ void mr_real_sync_later(struct mr_world *w, struct mr_file *f, mr_done_fn done, 
 void mr_real_write_later(struct mr_file *f, const struct mr_slice *parts, size_t count, int64_t at,
                          mr_done_fn done, void *arg);
 void mr_real_write_wait(struct mr_file *f);
+void mr_real_ahead(struct mr_file *f, int64_t at, int64_t len);
 void mr_real_hold(struct mr_file *f);
 void mr_real_flush_later(struct mr_world *w, const char *path, mr_done_fn done, void *arg);
 void mr_real_work(struct mr_world *w, void (*fn)(void *arg), mr_done_fn done, void *arg);

@@ -385,6 +385,11 @@ void mr_real_write_later(struct mr_file *file, const struct mr_slice *parts, siz
     mr_assert(uv_queue_work(&mr_real_of(file->world)->loop, &job->work, write_work, write_done) == 0);
 }
 
+void mr_real_ahead(struct mr_file *file, int64_t at, int64_t len)
+{
+    (void)posix_fadvise(real_of(file)->fd, (off_t)at, (off_t)len, POSIX_FADV_WILLNEED); /* only a hint */
+}
+
 int mr_real_fd(struct mr_file *file)
 {
     return real_of(file)->fd;

@@ -61,6 +61,7 @@ struct mr_sim_faults {
 struct mr_sim_faults *mr_sim_faults(struct mr_world *w); /* change it at any time */
 
 struct mr_sim_counts {
+    int64_t ahead; /* bytes of hints */
     uint64_t operations, writes, truncates, syncs, names, reads, bytes_written;
     uint64_t waited; /* syncs that the node's thread waited for itself */
 };

@@ -549,6 +549,12 @@ static void sim_hold(struct mr_file *file)
     ((struct sim_file *)file)->owners++;
 }
 
+static void sim_ahead(struct mr_file *file, int64_t at, int64_t len)
+{
+    mr_assert(at >= 0 && len > 0);
+    mr_sim_node_of(file->world)->counts.ahead += len;
+}
+
 static int sim_fd(struct mr_file *file)
 {
     (void)file;
@@ -757,6 +763,7 @@ const struct mr_world_ops mr_sim_disk_ops = {
     .work = mr_sim_work,
     .write_later = mr_sim_write_later,
     .write_wait = mr_sim_write_wait,
+    .ahead = sim_ahead,
     .flush_later = mr_sim_flush_later,
     .files = sim_files,
     .flush = mr_sim_flush,

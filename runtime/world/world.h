@@ -66,6 +66,7 @@ struct mr_world_ops {
     void (*write_later)(struct mr_file *f, const struct mr_slice *parts, size_t count, int64_t at,
                         mr_done_fn done, void *arg);
     void (*write_wait)(struct mr_file *f);
+    void (*ahead)(struct mr_file *f, int64_t at, int64_t len);
     mr_code (*flush)(struct mr_world *w, const char *path, struct mr_err *err);
 };
 
@@ -174,6 +175,12 @@ static inline void mr_file_write_later(struct mr_file *f, const struct mr_slice 
 static inline void mr_file_write_wait(struct mr_file *f)
 {
     f->world->ops->write_wait(f);
+}
+/* A hint: these bytes will be read soon. Asks the disk for those that are not in the page cache and waits for
+ * nothing; costs a look-up a page, so ask once for a range. */
+static inline void mr_file_ahead(struct mr_file *f, int64_t at, int64_t len)
+{
+    f->world->ops->ahead(f, at, len);
 }
 static inline int mr_file_fd(struct mr_file *f) /* for sendfile; -1 in a simulated world */
 {

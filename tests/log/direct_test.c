@@ -160,6 +160,28 @@ static void a_log_that_is_read_goes_by_the_page_cache_until_it_was_quiet(void **
     expect_all(b);
 }
 
+static void the_first_reader_of_a_cold_segment_has_the_disk_asked_in_time_and_once(void **state)
+{
+    struct bench *b = *state;
+    struct mr_log_view view;
+    for (int i = 0; i < 100; i++)
+        append(b, 2, 50000);
+    sync_all(b);
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t at = 0; at < 200; at += 20) {
+            assert_int_equal(
+                mr_log_find(b->log, (mr_offset){at}, mr_log_synced(b->log), 1 << 20, &view, &err), MR_OK);
+            int64_t asked = mr_sim_counts(b->w)->ahead, next = view.at + (int64_t)view.len + (1 << 20);
+            assert_true(asked >= (next < mr_log_bytes(b->log) ? next : mr_log_bytes(b->log)));
+        }
+    assert_int_equal(mr_sim_counts(b->w)->ahead, mr_log_bytes(b->log));
+    append(b, 1, 50000); /* goes by the page cache: nothing to ask for, except that nobody can tell */
+    sync_all(b);
+    assert_int_equal(mr_log_find(b->log, (mr_offset){200}, mr_log_synced(b->log), 1 << 20, &view, &err),
+                     MR_OK);
+    assert_int_equal(mr_sim_counts(b->w)->ahead, mr_log_bytes(b->log));
+}
+
 static void a_view_does_not_lead_to_what_is_not_in_the_file(void **state)
 {
     struct bench *b = *state;
@@ -298,6 +320,8 @@ int main(void)
             a_large_append_reaches_the_file_with_its_sync_and_is_read_all_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_that_is_read_goes_by_the_page_cache_until_it_was_quiet, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            the_first_reader_of_a_cold_segment_has_the_disk_asked_in_time_and_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_view_does_not_lead_to_what_is_not_in_the_file, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_keeps_what_flies_and_refuses_more_until_there_is_room,
                                         setup, teardown),

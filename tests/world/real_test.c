@@ -224,6 +224,9 @@ static void a_write_with_a_sync_joins_what_else_is_written(void **state)
     assert_int_equal(mr_file_read(f, got, (size_t)4 * CHUNK, 0, &n, &err), MR_OK);
     assert_int_equal(n, at + CHUNK);
     assert_memory_equal(got, want, n);
+    mr_file_ahead(f, 0, at + CHUNK);
+    assert_int_equal(mr_file_read(f, got, (size_t)4 * CHUNK, 0, &n, &err), MR_OK);
+    assert_memory_equal(got, want, n);
     mr_file_close(f);
     mr_free_pages(pages, MR_PAGES_BYTES);
     mr_free(want);
