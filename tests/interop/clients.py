@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -31,6 +32,13 @@ class Budget:
 
 budget = Budget(None)
 silent = set()  # registries that let us wait in vain: they are not asked again
+locks, locks_lock = {}, threading.Lock()
+
+
+def lock(name):
+    """One at a time fills a folder, or asks a registry: their programs share what they have fetched."""
+    with locks_lock:
+        return locks.setdefault(name, threading.Lock())
 
 
 def ended(args, seconds, **more):
@@ -58,15 +66,23 @@ def need(program):
 def cached(name, make):
     """The folder of that name in the cache; make(folder) fills it the first time."""
     path = os.path.join(CACHE, name)
-    if not os.path.exists(os.path.join(path, '.whole')):
-        shutil.rmtree(path, ignore_errors=True)
-        os.makedirs(path)
-        make(path)
-        open(os.path.join(path, '.whole'), 'w').close()
+    with lock(path):
+        if not os.path.exists(os.path.join(path, '.whole')):
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path)
+            make(path)
+            open(os.path.join(path, '.whole'), 'w').close()
     return path
 
 
 def fetch(what, registry, args, cwd=None, env=None):
+    with lock(registry):
+        fetch_alone(what, registry, args, cwd, env)
+
+
+def fetch_alone(what, registry, args, cwd, env):
+    if budget.left() <= 0:
+        raise Missing('the time was used up before %s was fetched' % what)
     if registry in silent:
         raise Missing('%s could not be fetched: %s did not answer before' % (what, registry))
     try:
@@ -78,7 +94,7 @@ def fetch(what, registry, args, cwd=None, env=None):
         raise Missing('%s could not be fetched in time from %s' % (what, registry))
     if code:
         lines = (err + out).decode(errors='replace').strip().split('\n')
-        raise Missing('%s could not be fetched: %s' % (what, ' / '.join(lines[-3:])[-400:]))
+        raise Missing('%s could not be fetched: %s' % (what, lines[-1][-300:]))
 
 
 def source(name):

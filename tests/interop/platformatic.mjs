@@ -90,7 +90,7 @@ await step('admin', async () => {
   same('setting', await setting(), '3600000')
   await admin.incrementalAlterConfigs({ resources: [{ ...what, configs: [{ name: 'retention.ms', configOperation: 0, value: '7200000' }] }] })
   same('setting', await setting(), '7200000')
-  await admin.createPartitions({ topics: [{ name: 'short', count: 3, assignments: [] }] })
+  await admin.createPartitions({ topics: [{ name: 'short', count: 3, assignments: null }] })
   same('partitions', (await admin.metadata({ topics: ['short'], forceUpdate: true })).topics.get('short').partitionsCount, 3)
   same('groups', (await admin.listGroups()).has('resume'), true)
   same('state', (await admin.describeGroups({ groups: ['resume'] })).get('resume').state, 'Empty')
