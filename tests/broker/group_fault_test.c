@@ -338,6 +338,41 @@ static void power_lost_at_any_operation_takes_back_nothing_that_was_answered(voi
     assert_true(members_kept > 20);
 }
 
+/* ------------------------------------------------------------------ the topic goes */
+
+static void the_offsets_topic_may_go_at_any_time_and_who_waits_is_answered(void **state)
+{
+    (void)state;
+    for (mr_ms at = 0; at < 4; at++) {
+        struct site *s = site_new((uint64_t)at + 1);
+        struct client *a = client(s, "a"), *b = client(s, "b");
+        struct mr_err err = {0};
+        struct moved m = moved_to("g", 1, MR_SLICE("")), n = moved_to("h", 2, MR_SLICE(""));
+        s->quiet = true;
+        assert_int_equal(mr_broker_create(s->broker, MR_SLICE("t"), 1, NULL, 0, false, NULL, &err), 0);
+        settle_group(s, &a, 1);
+        s->quiet = true;
+        m.c.member = mr_slice_of(a->id);
+        m.c.generation = a->generation;
+        m.c.rows = &m.row;
+        n.c.rows = &n.row;
+        n.c.transactional = true;
+        n.c.producer = 5;
+        m.done = mr_groups_commit(s->groups, &m.c);
+        n.done = mr_groups_commit(s->groups, &n.c);
+        enter(b);
+        after(s, at);
+        assert_int_equal(mr_broker_delete(s->broker, MR_SLICE(MR_OFFSETS_TOPIC), &err), MR_REFUSE_NONE);
+        mr_groups_topic_deleted(s->groups, MR_SLICE(MR_OFFSETS_TOPIC));
+        after(s, 100);
+        assert_true(m.done && n.done && !b->joining);
+        assert_int_equal(beat_quietly(a), MR_REFUSE_UNKNOWN_MEMBER);
+        m = moved_to("g", 3, MR_SLICE(""));
+        assert_int_equal(moved_send(&s->mill, s->groups, &m), MR_REFUSE_NONE);
+        site_free(s);
+    }
+}
+
 /* ------------------------------------------------------------------ clocks */
 
 static void a_wall_clock_that_jumps_ends_no_session(void **state)
@@ -449,6 +484,7 @@ int main(void)
         cmocka_unit_test(whoever_dies_wherever_in_its_life_the_others_go_on),
         cmocka_unit_test(a_leader_that_dies_while_its_assignments_are_written_leaves_a_group_that_goes_on),
         cmocka_unit_test(power_lost_at_any_operation_takes_back_nothing_that_was_answered),
+        cmocka_unit_test(the_offsets_topic_may_go_at_any_time_and_who_waits_is_answered),
         cmocka_unit_test(a_wall_clock_that_jumps_ends_no_session),
         cmocka_unit_test(what_clients_say_has_one_budget_and_what_goes_makes_room),
         cmocka_unit_test(a_budget_that_is_smaller_than_what_is_on_disk_hides_nothing),
