@@ -20,6 +20,7 @@
 enum {
     JOB_MAX = 512,        /* changes of one job */
     SYNCED_APART_MAX = 8, /* files that are synced one by one; for more the disk is flushed as a whole */
+    REMOVERS = 3,         /* workers that remove files at a time: each name waits for the disk's journal */
     OPENINGS_MS = 10,     /* a topic whose partitions are being opened is not deleted yet */
 };
 
@@ -478,6 +479,11 @@ struct mr_job {
     struct mr_world *world;
     size_t count, writes;
     bool removing;
+    size_t removers; /* at work */
+    struct remover {
+        struct mr_job *job;
+        size_t first; /* step; every REMOVERS-th from there on is its own */
+    } remover[REMOVERS];
     char dir[MR_BROKER_PATH_BYTES / 2];
     struct step step[JOB_MAX];
 };
@@ -540,9 +546,10 @@ static void write_work(void *arg) /* in a worker */
 
 static void remove_work(void *arg) /* in a worker */
 {
-    struct mr_job *job = arg;
+    const struct remover *own = arg;
+    struct mr_job *job = own->job;
     char path[MR_BROKER_PATH_BYTES];
-    for (size_t i = 0; i < job->count; i++) {
+    for (size_t i = own->first; i < job->count; i += REMOVERS) {
         struct step *s = &job->step[i];
         if (!s->t || s->kind != MR_CHANGE_DELETE)
             continue;
@@ -592,9 +599,11 @@ static void end_job(struct mr_job *job)
 
 static void removed(void *arg, mr_code rc, int sys)
 {
-    struct mr_job *job = arg;
+    struct mr_job *job = ((struct remover *)arg)->job;
     (void)sys;
     (void)rc;
+    if (--job->removers)
+        return;
     if (job->broker)
         end_job(job);
     else
@@ -626,7 +635,11 @@ static void written(void *arg, mr_code rc, int sys)
         for (size_t i = 0; i < job->count; i++) /* all others are through: theirs are the table's */
             if (job->step[i].kind != MR_CHANGE_DELETE)
                 job->step[i].t = NULL;
-        mr_work(b->world, remove_work, removed, job);
+        job->removers = REMOVERS;
+        for (size_t i = 0; i < REMOVERS; i++) {
+            job->remover[i] = (struct remover){job, i};
+            mr_work(b->world, remove_work, removed, &job->remover[i]);
+        }
     } else {
         end_job(job);
     }

@@ -195,6 +195,10 @@ static bool step(struct story *s)
     if (dice == 14) {
         if (mr_prng_below(&s->choice, 3) == 0)
             return check_view(s);
+        if (mr_prng_below(&s->choice, 3) == 0) {
+            (void)mr_log_rest(s->log); /* whenever it may */
+            return true;
+        }
         (void)mr_sim_settle(s->sim, 1000);
         return true;
     }
