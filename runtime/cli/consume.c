@@ -51,6 +51,7 @@ static bool hand_out(struct consumer *c)
         c->had_enough = true;
     else if (!good)
         mr_cli_say("millrace: error: cannot write to standard output: %s", strerror(errno));
+    clearerr(stdout); /* it was told */
     return good;
 }
 
@@ -143,9 +144,7 @@ static int start_alone(struct consumer *c, int64_t only, const struct mr_place *
     if (!t)
         return MR_EXIT_FAILED;
     rd_kafka_topic_partition_list_t *which = mr_kafka_partitions(t);
-    if (only >= 0 && !rd_kafka_topic_partition_list_find(which, c->topic, (int32_t)only)) {
-        mr_cli_say("millrace: error: topic '%s' has no partition %" PRId64 ", but 0 to %d", c->topic, only,
-                   which->cnt - 1);
+    if (only >= 0 && !mr_kafka_has_partition(t, only)) {
         rd_kafka_topic_partition_list_destroy(which);
         return MR_EXIT_FAILED;
     }

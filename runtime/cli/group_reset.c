@@ -9,7 +9,6 @@
 #include "data/json.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 enum { LINE_BYTES_MAX = 4096, SHIFT_DIGITS = 32 };
 
@@ -94,15 +93,6 @@ static rd_kafka_topic_partition_t *add_once(rd_kafka_topic_partition_list_t *lis
     return p ? p : rd_kafka_topic_partition_list_add(list, topic, id);
 }
 
-static bool has_partition(const struct rd_kafka_metadata_topic *t, int64_t id)
-{
-    if (id >= 0 && id < t->partition_cnt)
-        return true;
-    mr_cli_say("millrace: error: topic '%s' has no partition %" PRId64 ", but 0 to %d", t->topic, id,
-               t->partition_cnt - 1);
-    return false;
-}
-
 /* "orders" or "orders:0,3"; false: told. */
 static bool add_topic(struct mr_kafka *k, rd_kafka_topic_partition_list_t *list, const char *word)
 {
@@ -118,7 +108,7 @@ static bool add_topic(struct mr_kafka *k, rd_kafka_topic_partition_list_t *list,
             mr_cli_say("millrace: error: '%s' is not written TOPIC:N,N", word);
             return false;
         }
-        if (!has_partition(t, id))
+        if (!mr_kafka_has_partition(t, id))
             return false;
         (void)add_once(list, name, (int32_t)id);
         p = p[len] ? p + len + 1 : NULL;
@@ -173,7 +163,7 @@ static bool read_plan(struct mr_kafka *k, FILE *in, const char *path, rd_kafka_t
             return false;
         }
         const struct rd_kafka_metadata_topic *t = mr_kafka_topic(k, topic);
-        if (!t || !has_partition(t, partition)) {
+        if (!t || !mr_kafka_has_partition(t, partition)) {
             mr_cli_say("  in %s:%zu", path, number);
             return false;
         }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <time.h>
 
 enum {
@@ -114,8 +115,6 @@ static const char *way_out(rd_kafka_resp_err_t code)
         return "`millrace configs describe topic NAME` lists the settings there are, with their values";
     case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
         return "there are not so many brokers";
-    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-        return "a topic's name has 1 to 249 of a-z A-Z 0-9 . _ -, and is neither . nor ..";
     case YOUNG_TRANSACTIONAL_ID_NOT_FOUND:
         return "`millrace txn list` shows what is there";
     case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
@@ -182,13 +181,20 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 
 static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
-    (void)rk, (void)level, (void)fac, (void)text; /* what matters comes as an error too */
+    struct mr_kafka *k = rd_kafka_opaque(rk); /* called by rd_kafka_poll: log.queue */
+    (void)fac;
+    if (level <= LOG_WARNING && !k->trouble[0]) /* what matters comes as an error too, mostly */
+        (void)snprintf(k->trouble, sizeof k->trouble, "%s", text);
 }
 
 static int unreached(const struct mr_kafka *k)
 {
-    mr_cli_say("millrace: error: no broker answers at '%s'%s%s", k->broker, k->trouble[0] ? ": " : "",
-               k->trouble);
+    char within[32];
+    (void)mr_duration_print(k->timeout_ms, within);
+    if (k->trouble[0])
+        mr_cli_say("millrace: error: no broker answers at '%s': %s", k->broker, k->trouble);
+    else
+        mr_cli_say("millrace: error: no broker answers at '%s' within %s", k->broker, within);
     if (strcasestr(k->trouble, "authentication"))
         mr_cli_say(
             "  = it does not take who you say you are: see -X sasl.mechanism, sasl.username, sasl.password");
@@ -287,6 +293,7 @@ rd_kafka_conf_t *mr_kafka_conf(const struct mr_verb *v, const struct mr_kafka_fl
         {"message.max.bytes", "104857600"}, /* the broker judges */
         {"bootstrap.servers", f->broker},
         {"reconnect.backoff.max.ms", "1000"}, /* somebody waits */
+        {"log.queue", "true"},
         {0},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -383,6 +390,7 @@ int mr_kafka_open(struct mr_kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *con
         mr_cli_say("millrace: error: cannot use these settings: %s", text);
         return MR_EXIT_USAGE;
     }
+    (void)rd_kafka_set_log_queue(k->rk, NULL);
     k->queue = rd_kafka_queue_new(k->rk);
     return mr_kafka_refresh(k);
 }
@@ -442,6 +450,15 @@ const struct rd_kafka_metadata_topic *mr_kafka_topic(const struct mr_kafka *k, c
             name, k->broker, name);
     free(names);
     return NULL;
+}
+
+bool mr_kafka_has_partition(const struct rd_kafka_metadata_topic *t, int64_t id)
+{
+    if (id >= 0 && id < t->partition_cnt)
+        return true;
+    mr_cli_say("millrace: error: topic '%s' has no partition %" PRId64 ", but 0 to %d", t->topic, id,
+               t->partition_cnt - 1);
+    return false;
 }
 
 rd_kafka_topic_partition_list_t *mr_kafka_partitions(const struct rd_kafka_metadata_topic *t)

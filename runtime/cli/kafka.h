@@ -89,6 +89,8 @@ void mr_kafka_heard(struct mr_kafka *k); /* a record, or the answer to one, has 
 /* NULL: there is none; told with the nearest name. */
 const struct rd_kafka_metadata_topic *mr_kafka_topic(const struct mr_kafka *k, const char *name);
 const struct rd_kafka_metadata_topic *mr_kafka_topic_quiet(const struct mr_kafka *k, const char *name);
+/* false: told which it has. */
+bool mr_kafka_has_partition(const struct rd_kafka_metadata_topic *t, int64_t id);
 /* Each partition of a topic, no offsets. [move] */
 rd_kafka_topic_partition_list_t *mr_kafka_partitions(const struct rd_kafka_metadata_topic *t);
 /* Where the records at or after `when` (ms) start, for each partition of the list: into .offset; -1: none,

@@ -155,7 +155,7 @@ bool mr_cli_options(const struct mr_verb *v, const struct mr_flag *flags, int ar
         }
         if (only_files || a[0] != '-' || a[1] == '\0') {
             if (*file_count == files_max) {
-                if (files_max == 0)
+                if (files_max < MR_CLI_MANY_MAX)
                     mr_cli_say("millrace %s: '%s' is too much; usage: millrace %s", v->name, a, v->usage);
                 else
                     mr_cli_say("millrace %s: more than %zu arguments", v->name, files_max);

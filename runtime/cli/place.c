@@ -4,6 +4,17 @@
 #include "base/text.h"
 #include "base/time.h"
 
+/* "2025-10-10": its midnight, UTC. */
+static bool is_day(const char *text, mr_ns *out)
+{
+    enum { DAY = sizeof "2025-10-10" - 1 };
+    char whole[DAY + sizeof "T00:00:00Z"];
+    if (strlen(text) != DAY)
+        return false;
+    (void)snprintf(whole, sizeof whole, "%sT00:00:00Z", text);
+    return mr_rfc3339_parse(mr_slice_of(whole), out);
+}
+
 mr_code mr_place_parse(const char *text, bool shift, struct mr_place *out, struct mr_err *err)
 {
     static const char *const words[] = {"beginning", "end"};
@@ -25,7 +36,7 @@ mr_code mr_place_parse(const char *text, bool shift, struct mr_place *out, struc
     } else if (mr_parse_i64(all, &n) && n != INT64_MIN) {
         *out = n < 0 || text[0] == '-' ? (struct mr_place){MR_PLACE_LAST, -n}
                                        : (struct mr_place){MR_PLACE_OFFSET, n};
-    } else if (mr_rfc3339_parse(all, &t)) {
+    } else if (mr_rfc3339_parse(all, &t) || is_day(text, &t)) {
         *out = (struct mr_place){MR_PLACE_TIME, t / 1000000};
         if (*text && out->n < 0)
             return mr_fail(err, MR_BADCONF, "'%s' is before 1970, where no record is", text);
@@ -37,7 +48,7 @@ mr_code mr_place_parse(const char *text, bool shift, struct mr_place *out, struc
             return mr_fail(err, MR_BADCONF, "unknown place '%s'; did you mean '%s'?", text, near);
         return mr_fail(err, MR_BADCONF,
                        "unknown place '%s': beginning, end, an offset (1200), the last ones (-100), a time "
-                       "(2025-10-10T13:55:10Z, @1760104510000), so long ago (2h30m)%s",
+                       "(2025-10-10T13:55:10Z, 2025-10-10, @1760104510000), so long ago (2h30m)%s",
                        text, shift ? ", from where the group is (shift:-100)" : "");
     }
     return MR_OK;

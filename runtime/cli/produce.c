@@ -580,7 +580,8 @@ static int produce(const struct mr_verb *v, int argc, char **argv)
     code = mr_kafka_open(&p.k, RD_KAFKA_PRODUCER, conf, &f);
     if (!code && make && !mr_kafka_topic_quiet(&p.k, p.topic))
         code = mr_kafka_create_topic(&p.k, v, p.topic, -1, -1, none);
-    else if (!code && !mr_kafka_topic(&p.k, p.topic))
+    const struct rd_kafka_metadata_topic *t = code ? NULL : mr_kafka_topic(&p.k, p.topic);
+    if (!code && (!t || (partition && !mr_kafka_has_partition(t, n))))
         code = MR_EXIT_FAILED;
     if (!code)
         code = produce_all(v, &p, words + 1, count - 1);

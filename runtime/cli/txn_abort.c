@@ -65,11 +65,7 @@ static const struct rd_kafka_metadata_topic *topic_of(struct mr_kafka *k, const 
         return mr_kafka_topic(k, word);
     }
     t = mr_kafka_topic(k, mr_ask_text(k, (struct mr_slice){word, (size_t)(colon - word)}));
-    if (!t || *partition < t->partition_cnt)
-        return t;
-    mr_cli_say("millrace: error: topic '%s' has no partition %" PRId64 ", but 0 to %d", t->topic, *partition,
-               t->partition_cnt - 1);
-    return NULL;
+    return t && mr_kafka_has_partition(t, *partition) ? t : NULL;
 }
 
 static int run_producers(struct mr_kafka_call *c)
