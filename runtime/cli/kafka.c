@@ -198,7 +198,8 @@ static int unreached(const struct mr_kafka *k)
     if (strcasestr(k->trouble, "authentication"))
         mr_cli_say(
             "  = it does not take who you say you are: see -X sasl.mechanism, sasl.username, sasl.password");
-    else if (strcasestr(k->trouble, "security.protocol"))
+    else if (strcasestr(k->trouble, "security.protocol") || strcasestr(k->trouble, "broken pipe") ||
+             strcasestr(k->trouble, "reset by peer") || strcasestr(k->trouble, "disconnected"))
         mr_cli_say(
             "  = its connections may be secured: -X security.protocol=ssl, sasl_ssl or sasl_plaintext");
     else if (strcasestr(k->trouble, "certificate"))
