@@ -54,9 +54,10 @@ void mr_group_drop(struct mr_groups *gs, struct mr_slice *s)
     *s = (struct mr_slice){0};
 }
 
-bool mr_groups_room(struct mr_groups *gs, size_t more)
+bool mr_groups_room(struct mr_groups *gs, size_t more, bool is_there)
 {
-    bool room = gs->bytes + more <= gs->config.bytes_max;
+    size_t limit = gs->config.bytes_max - (is_there ? 0 : gs->config.bytes_max / 8);
+    bool room = gs->bytes + more <= limit;
     if (!room && !gs->full)
         mr_groups_tell(
             gs, MR_WARN,
@@ -65,7 +66,7 @@ bool mr_groups_room(struct mr_groups *gs, size_t more)
             gs->bytes, gs->config.bytes_max);
     if (!room)
         gs->full = true;
-    else if (gs->bytes < gs->config.bytes_max / 8 * 7)
+    else if (gs->bytes < limit / 8 * 7)
         gs->full = false;
     return room;
 }

@@ -51,7 +51,8 @@ struct mr_groups_config {
     uint32_t offsets_max;                 /* committed offsets of all groups; default 5 million */
     size_t bytes_max;            /* of what clients make it keep, MR_GROUPS_BYTES_MAX: members with their ids,
                          subscriptions and assignments, ids that were given and not come with, metadata of
-                         offsets, and what is on its way to the disk. Beyond it joins are refused with
+                         offsets, and what is on its way to the disk; the last eighth is for
+                         members that are there. Beyond it joins are refused with
                          COORDINATOR_NOT_AVAILABLE, assignments with TOO_LARGE, offsets with
                          INVALID_COMMIT_SIZE */
     uint32_t metadata_bytes_max; /* of a committed offset; default 4096 */

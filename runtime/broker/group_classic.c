@@ -475,11 +475,17 @@ static enum mr_refusal has_bytes(const struct mr_group *g, const struct mr_join 
     size_t bytes = 0;
     for (size_t i = 0; i < j->protocol_count; i++)
         bytes += j->protocols[i].name.len + j->protocols[i].metadata.len;
-    if (g->bytes + bytes > MR_GROUP_BYTES_MAX)
+    const struct mr_group_member *m =
+        j->instance.p ? mr_map_get(&g->by_instance, j->instance) : mr_group_member_get(g, j->member);
+    size_t had = m ? m->protocol_bytes : 0;
+    if (bytes <= had)
+        return MR_REFUSE_NONE;
+    if (g->bytes - had + bytes > MR_GROUP_BYTES_MAX)
         return MR_REFUSE_GROUP_FULL;
     bytes += 2 * (j->member.len + j->instance.len + j->client_id.len) + j->client_host.len +
              sizeof(struct mr_group_member);
-    return mr_groups_room(g->groups, bytes) ? MR_REFUSE_NONE : MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
+    return mr_groups_room(g->groups, bytes - had, m != NULL) ? MR_REFUSE_NONE
+                                                             : MR_REFUSE_COORDINATOR_NOT_AVAILABLE;
 }
 
 static bool has_place(const struct mr_group *g, const struct mr_join *j)
@@ -583,7 +589,7 @@ static bool propose(struct mr_group *g, const struct mr_sync *s)
     size_t bytes = 0;
     for (size_t i = 0; i < s->assignment_count; i++) {
         bytes += s->assignments[i].assignment.len;
-        if (bytes > MR_GROUP_BYTES_MAX || !mr_groups_room(g->groups, s->assignments[i].assignment.len))
+        if (bytes > MR_GROUP_BYTES_MAX || !mr_groups_room(g->groups, s->assignments[i].assignment.len, true))
             return false;
         m = mr_group_member_get(g, s->assignments[i].member);
         if (!m)

@@ -109,8 +109,9 @@ void mr_group_check(const struct mr_group *g); /* the laws */
 /* Texts that are kept, counted in the budget. p NULL: no memory; never NULL else. */
 struct mr_slice mr_group_copy(struct mr_groups *g, struct mr_slice s);
 void mr_group_drop(struct mr_groups *g, struct mr_slice *s);
-/* Whether the budget (bytes_max) has so many bytes left; when it has not, that is told. */
-bool mr_groups_room(struct mr_groups *g, size_t more);
+/* Whether the budget (bytes_max) has so many bytes left; when it has not, that is told. The last eighth is
+ * for members that are there: what is new must not keep them from going on. */
+bool mr_groups_room(struct mr_groups *g, size_t more, bool is_there);
 /* ms since 1970, by the clock of ages: see replay.h */
 static inline int64_t mr_groups_time(const struct mr_groups *g)
 {

@@ -186,7 +186,7 @@ static enum mr_refusal row_check(const struct mr_group *g, const struct mr_commi
         return MR_REFUSE_METADATA_TOO_LARGE;
     if (gs->offsets + more >= gs->config.offsets_max && !mr_offsets_get(&g->offsets, r->topic, r->partition))
         return MR_REFUSE_INVALID_COMMIT_SIZE;
-    return mr_groups_room(gs, bytes) ? MR_REFUSE_NONE : MR_REFUSE_INVALID_COMMIT_SIZE;
+    return mr_groups_room(gs, bytes, false) ? MR_REFUSE_NONE : MR_REFUSE_INVALID_COMMIT_SIZE;
 }
 
 static bool settle_rows(struct mr_commit *c, enum mr_refusal why)

@@ -438,7 +438,15 @@ static void what_clients_say_has_one_budget_and_what_goes_makes_room(void **stat
     b->metadata = (struct mr_slice){huge, sizeof huge};
     join(b);
     assert_int_equal(b->refusal, MR_REFUSE_COORDINATOR_NOT_AVAILABLE);
-    assert_int_equal(beat_quietly(a), MR_REFUSE_NONE); /* it is not disturbed */
+    assert_int_equal(beat_quietly(a), MR_REFUSE_NONE); /* who is there is not disturbed, and can go on */
+    int32_t before = a->generation;
+    join(a);
+    after(s, 5);
+    assert_int_equal(a->generation, before + 1);
+    a->assigned[0] = '\0';
+    sync_group(a);
+    after(s, 5);
+    assert_string_equal(a->assigned, "for a");
     /* what goes makes room */
     for (int i = 0; i < taken; i++) {
         (void)snprintf(name, sizeof name, "g%d", i);
