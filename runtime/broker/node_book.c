@@ -39,6 +39,22 @@ static bool any_gives(const struct mr_node_book *k, const char *name)
     return false;
 }
 
+/* A row in ms that nobody gives, and another of a coarser unit that somebody does. */
+static bool comes_from_coarser(const struct mr_node_book *k, size_t i)
+{
+    static const struct {
+        const char *ms, *coarser;
+    } pairs[] = {{"log.retention.ms", "log.retention.minutes"},
+                 {"log.retention.ms", "log.retention.hours"},
+                 {"log.roll.ms", "log.roll.hours"},
+                 {"log.roll.jitter.ms", "log.roll.jitter.hours"}};
+    const char *name = mr_node_setting_at(i)->name;
+    for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++)
+        if (!strcmp(name, pairs[p].ms) && !any_gives(k, name) && any_gives(k, pairs[p].coarser))
+            return true;
+    return false;
+}
+
 /* hours: -1 is no limit. */
 static mr_ms in_ms(int64_t count, int64_t unit)
 {
@@ -288,7 +304,27 @@ bool mr_node_book_row(const struct mr_node_book *k, size_t i, struct mr_node_row
             out->by[source].given = true;
             (void)mr_node_setting_print(i, &k->layer[source].says, out->by[source].value);
         }
+    if (comes_from_coarser(k, i)) {
+        out->source = MR_NODE_FIXED;
+        out->by[MR_NODE_FIXED].given = true;
+        memcpy(out->by[MR_NODE_FIXED].value, out->value, sizeof out->value);
+    }
     return true;
+}
+
+enum mr_node_source mr_node_book_topic_source(const struct mr_node_book *k, const char *topic_setting)
+{
+    for (size_t i = 0; i < mr_node_setting_count(); i++) {
+        const char *topic = mr_node_setting_at(i)->topic;
+        if (!topic || strcmp(topic, topic_setting) != 0)
+            continue;
+        for (int source = MR_NODE_OWN; source <= MR_NODE_FIXED; source++)
+            if (k->layer[source].given[i])
+                return (enum mr_node_source)source;
+        if (comes_from_coarser(k, i))
+            return MR_NODE_FIXED;
+    }
+    return MR_NODE_STANDARD;
 }
 
 bool mr_node_book_topic_row(const struct mr_node_book *k, const char *topic_setting, struct mr_node_row *out)

@@ -49,7 +49,8 @@ enum mr_refusal mr_node_book_alter(struct mr_node_book *k, bool own, const struc
 bool mr_node_book_row(const struct mr_node_book *k, size_t i, struct mr_node_row *out);
 /* The same without a node, as the program has it. */
 bool mr_node_setting_standard(size_t i, struct mr_node_row *out);
-/* The row of which topics inherit that setting; NULL p: what the program says stands. */
+/* Who says what topics inherit in that setting, and the whole row; false: there is none. */
+enum mr_node_source mr_node_book_topic_source(const struct mr_node_book *k, const char *topic_setting);
 bool mr_node_book_topic_row(const struct mr_node_book *k, const char *topic_setting, struct mr_node_row *out);
 
 #endif

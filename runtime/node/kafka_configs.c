@@ -21,10 +21,7 @@ static const struct mr_node_book *book_of(const struct mr_request *r)
 
 int8_t mr_kafka_setting_source(const struct mr_request *r, const struct mr_setting_row *row)
 {
-    struct mr_node_row from;
-    if (row->given)
-        return SOURCE_TOPIC;
-    return (int8_t)(mr_node_book_topic_row(book_of(r), row->name, &from) ? from.source : MR_NODE_STANDARD);
+    return (int8_t)(row->given ? SOURCE_TOPIC : (int)mr_node_book_topic_source(book_of(r), row->name));
 }
 
 static bool asked_for(const struct mr_describe_configs_request_resource *want, const char *name)
@@ -82,7 +79,6 @@ static bool describe_topic(struct mr_request *r, const struct mr_describe_config
         struct mr_describe_configs_response_config *c = add_row(r, in, out);
         if (!c)
             return false;
-        bool inherits = mr_node_book_topic_row(book_of(r), row.name, &from);
         c->name = mr_slice_of(row.name);
         c->value = mr_request_text(r, row.value);
         c->config_source = mr_kafka_setting_source(r, &row);
@@ -94,7 +90,7 @@ static bool describe_topic(struct mr_request *r, const struct mr_describe_config
             continue;
         if (row.given)
             add_synonym(r, c, row.name, row.value, false, SOURCE_TOPIC);
-        if (inherits)
+        if (mr_node_book_topic_row(book_of(r), row.name, &from))
             node_synonyms(r, c, &from);
         else
             add_synonym(r, c, row.name, row.standard, false, MR_NODE_STANDARD);

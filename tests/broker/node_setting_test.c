@@ -189,6 +189,12 @@ static void the_finest_of_hours_minutes_and_ms_holds(void **state)
     assert_int_equal(mr_node_layer_set(&c.node, MR_SLICE("log.retention.minutes"), MR_SLICE("3"), &err), 0);
     assert_int_equal(try_open(&m, &c, &b, &err), MR_OK);
     assert_int_equal(mr_broker_node_settings(b)->topic.log.retention_ms, 180000);
+    struct mr_node_row row;
+    row_of(b, "log.retention.ms", &row);
+    assert_string_equal(row.value, "180000");
+    assert_int_equal(row.source, MR_NODE_FIXED);
+    assert_int_equal(mr_node_book_topic_source(mr_broker_node_book(b), "retention.ms"), MR_NODE_FIXED);
+    assert_int_equal(mr_node_book_topic_source(mr_broker_node_book(b), "segment.ms"), MR_NODE_STANDARD);
     must_change(b, true, "log.retention.ms", "4");
     assert_int_equal(mr_broker_node_settings(b)->topic.log.retention_ms, 4);
     assert_int_equal(change(b, true, "log.retention.hours", MR_SETTING_SET, "1", &err),
