@@ -1,6 +1,6 @@
 /* ask.c - one request, one answer.
  *
- * Laws:  a connection has at most one request under way; an answer with another number ends the connection
+ * Laws:  a connection has at most one request under way; another answer than its own ends it
  *        no wait is longer than --timeout, and Ctrl-C ends it
  *        SASL, when it is set, comes before every request but ApiVersions
  */

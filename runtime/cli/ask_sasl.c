@@ -1,4 +1,5 @@
-/* ask_sasl.c - the tokens of SASL: PLAIN (RFC 4616), SCRAM-SHA-256 and SCRAM-SHA-512 (RFC 5802, RFC 7677).
+/* ask_sasl.c - the tokens of SASL: PLAIN (RFC 4616), SCRAM-SHA-256 and SCRAM-SHA-512 (RFC 5802,
+ * RFC 7677).
  *
  * Of SCRAM names are as in the RFC: salted password, client key, stored key, server key, proof.
  */

@@ -1,11 +1,12 @@
 /* ask_secure.c - TLS for ask.h, and who one is, from the same settings that librdkafka reads.
  *
- * Understood: security.protocol, sasl.mechanism PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 with sasl.username and
- * sasl.password; ssl.ca.location, ssl.certificate.location, ssl.key.location, ssl.key.password,
- * enable.ssl.certificate.verification, ssl.endpoint.identification.algorithm. What else would change a
- * connection is refused by its name.
+ * Understood: security.protocol, sasl.mechanism PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 with
+ * sasl.username and sasl.password; ssl.ca.location, ssl.certificate.location, ssl.key.location,
+ * ssl.key.password, enable.ssl.certificate.verification, ssl.endpoint.identification.algorithm.
+ * What else would change a connection is refused by its name.
  *
- * Here and in ask_sasl.c are the only places that include OpenSSL's headers (librdkafka brings the library).
+ * Here and in ask_sasl.c are the only places that include OpenSSL's headers (librdkafka brings
+ * the library).
  */
 #include "cli/ask.h"
 

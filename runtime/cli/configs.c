@@ -1,7 +1,7 @@
 /* configs.c - `millrace configs`: settings of topics, brokers and groups.
  *
- * Law:  alter names what is to change and nothing else (IncrementalAlterConfigs), so that two who alter the same
- *       topic in the same moment do not take each other's changes away.
+ * Law:  alter names what is to change and nothing else (IncrementalAlterConfigs), so that two who
+ *       alter the same topic in the same moment do not take each other's changes away.
  */
 #include "cli/configs.h"
 

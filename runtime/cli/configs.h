@@ -9,7 +9,8 @@ enum { MR_CONFIGS_DEFAULT = 5 };                                             /* 
 
 typedef struct mr_describe_configs_response_result mr_configs;
 
-/* The settings of one topic, broker ("": the default of all brokers) or group; NULL: told. [arena] */
+/* The settings of one topic, broker ("": the default of all brokers) or group; NULL: told. [arena]
+ */
 const mr_configs *mr_configs_read(struct mr_kafka *k, int8_t type, const char *name);
 const char *mr_configs_value(struct mr_kafka *k, const mr_configs *all, const char *name); /* NULL: none */
 
@@ -18,7 +19,8 @@ struct mr_configs_change {
     const char *const *set, *const *unset, *const *append, *const *subtract;
     bool dry_run;
 };
-/* Changes these settings and no others, in one request. The exit code, told; on 0 what was done is told too. */
+/* Changes these settings and no others, in one request. The exit code, told; on 0 what was done
+ * is told too. */
 int mr_configs_alter(struct mr_kafka_call *c, int8_t type, const char *name,
                      const struct mr_configs_change *change);
 

@@ -1,12 +1,12 @@
 /* consume.c - `millrace consume`: the records of a topic on standard output.
  *
- * Words.  Without --group it reads partitions on its own and leaves no trace at the broker. With --group it
- * is a member: the partitions are shared among members, and what was written out is committed, once a second
- *         and at the end.
+ * Words.  Without --group it reads partitions on its own and leaves no trace at the broker. With
+ *         --group it is a member: the partitions are shared among members, and what was written
+ *         out is committed, once a second and at the end.
  *
- * Laws:   a record is committed after its output was handed to the operating system, never before
- *         --until-end: what was there at the start is written and nothing that came later; of a group it ends
- * when each partition of this member has nothing more at that moment
+ * Laws:   a record is committed after its output was handed to the operating system, not before
+ *         --until: what was there at the start, short of that place, is written and no more; of a
+ *         group it ends when each partition of this member has nothing more at that moment
  */
 #include "cli/print.h"
 
@@ -336,8 +336,9 @@ static int consume_it(const struct mr_verb *v, struct consumer *c, const struct 
         {"enable.auto.commit", "false"},
         {"enable.partition.eof", "true"},
         {"auto.offset.reset", w->start.kind == MR_PLACE_END ? "latest" : "earliest"},
-        /* A full queue makes this librdkafka wait out the backoff of errors: 3 million records in 7.6 s with its
-         * own settings, 1.7 s with these (one core, loopback). 64 MiB is its limit in bytes. */
+        /* A full queue makes this librdkafka wait out the backoff of errors: 3 million records in
+         * 7.6 s with its own settings, 1.7 s with these (one core, loopback). 64 MiB is its limit
+         * in bytes. */
         {"queued.min.messages", "1000000"},
         {"fetch.error.backoff.ms", "50"},
         {"isolation.level", uncommitted ? "read_uncommitted" : "read_committed"},

@@ -1,9 +1,9 @@
 /* decode.c - what Kafka keeps in its own topics, as JSON.
  *
- * Keys and values begin with an int16. Of a key it says what is kept: 0 and 1 a committed offset, 2 a classic
- * group, from 3 on the state of newer groups, whose keys all name the group first and whose values stay bytes. Of
- * a value it is the version of the struct that follows. The structs stand as tables in wire/schema, so one walk
- * over those tables prints any of them.
+ * Keys and values begin with an int16. Of a key it says what is kept: 0 and 1 a committed offset,
+ * 2 a classic group, from 3 on the state of newer groups, whose keys all name the group first and
+ * whose values stay bytes. Of a value it is the version of the struct that follows. The structs
+ * stand as tables in wire/schema, so one walk over those tables prints any of them.
  */
 #include "cli/print.h"
 

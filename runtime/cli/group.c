@@ -88,7 +88,8 @@ static const struct mr_group_member *owner_of(const struct mr_group *g, const ch
     return NULL;
 }
 
-/* What is assigned but has nothing committed belongs into the picture: its lag is the whole partition. */
+/* What is assigned but has nothing committed belongs into the picture: its lag is the whole
+ * partition. */
 static void add_assigned(rd_kafka_topic_partition_list_t *committed, const struct mr_group *g)
 {
     for (size_t i = 0; i < g->count; i++)

@@ -1,4 +1,5 @@
-/* group.h - consumer groups as brokers describe them, classic ones and those of the newer protocol. */
+/* group.h - consumer groups as brokers describe them, classic ones and those of the newer
+ * protocol. */
 #ifndef MR_CLI_GROUP_H
 #define MR_CLI_GROUP_H
 
@@ -22,13 +23,15 @@ struct mr_group {
 
 /* Every group of every broker: name, state, type, coordinator. false: told. [arena] */
 bool mr_group_list(struct mr_kafka *k, struct mr_group **list, size_t *count);
-/* 1: found, with its type; 0: there is none; -1: told. near: [out] a name that is like it, or NULL. [arena] */
+/* 1: found, with its type; 0: there is none; -1: told. near: [out] a name that is like it, or
+ * NULL. [arena] */
 int mr_group_find(struct mr_kafka *k, const char *name, struct mr_group *out, const char **near);
 /* A group that has to be there, without its members; false: told. */
 bool mr_group_need(struct mr_kafka *k, const char *name, struct mr_group *out);
 /* Fills in state and members of a group that was found; false: told. */
 bool mr_group_members(struct mr_kafka *k, struct mr_group *g);
-/* Its members must be gone before it is moved or deleted. false: they are not, told with the way out. */
+/* Its members must be gone before it is moved or deleted. false: they are not, told with the way
+ * out. */
 bool mr_group_at_rest(struct mr_kafka *k, struct mr_group *g, const char *what);
 
 /* What the group committed, of all topics, sorted; NULL: told. [move] */

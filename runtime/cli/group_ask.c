@@ -1,7 +1,8 @@
 /* group_ask.c - what brokers say of their groups.
  *
- * A group belongs to one broker, its coordinator; so a list asks all of them. Which request describes a group goes
- * by its type: DescribeGroups for classic ones, ConsumerGroupDescribe for those whose assignments the broker makes.
+ * A group belongs to one broker, its coordinator; so a list asks all of them. Which request
+ * describes a group goes by its type: DescribeGroups for classic ones, ConsumerGroupDescribe for
+ * those whose assignments the broker makes.
  */
 #include "cli/group.h"
 

@@ -1,7 +1,7 @@
 /* group_reset.c - `millrace group reset`: where a group goes on.
  *
  * Laws:  without --execute nothing is changed; with it everything that was printed is
- *        a group that has members is not moved: they would go on from where they are and commit over it
+ *        a group that has members is not moved: they would go on from where they are
  */
 #include "cli/group.h"
 
@@ -116,7 +116,7 @@ static bool add_topic(struct mr_kafka *k, rd_kafka_topic_partition_list_t *list,
     return t != NULL;
 }
 
-/* ------------------------------------------------------------------ a plan that was written down */
+/* ------------------------------------------------------------------ a plan in a file */
 
 /* {"topic":"orders","partition":0,"new":12}, or orders,0,12 */
 static bool read_line(struct mr_kafka *k, char *line, const char **topic, int64_t *partition, int64_t *offset)
@@ -256,7 +256,8 @@ static rd_kafka_topic_partition_list_t *meant(struct resetting *r, const rd_kafk
     return NULL;
 }
 
-/* A plan's offsets are taken as where the group is, and not shifted: so they too end up within the partitions. */
+/* A plan's offsets are taken as where the group is, and not shifted: so they too end up within
+ * the partitions. */
 static rd_kafka_topic_partition_list_t *targets(struct resetting *r,
                                                 const rd_kafka_topic_partition_list_t *which,
                                                 const rd_kafka_topic_partition_list_t *now)

@@ -471,8 +471,9 @@ rd_kafka_topic_partition_list_t *mr_kafka_partitions(const struct rd_kafka_metad
     return list;
 }
 
-/* The request that librdkafka makes for times carries the value as it is, and the protocol has -1 and -2 for
- * the ends: one request a broker, where its own call for watermarks makes two a partition. */
+/* The request that librdkafka makes for times carries the value as it is, and the protocol has -1
+ * and -2 for the ends: one request a broker, where its own call for watermarks makes two a
+ * partition. */
 bool mr_kafka_offsets(struct mr_kafka *k, rd_kafka_topic_partition_list_t *list, int64_t when)
 {
     if (list->cnt == 0)

@@ -68,11 +68,12 @@ void mr_kafka_catch_signals(void);             /* a second one ends the process 
 struct mr_kafka_setting {
     const char *name, *value;
 };
-/* What every verb sets, then `own` (or NULL), then what --set says; NULL: told. [move] into mr_kafka_open. */
+/* What every verb sets, then `own` (or NULL), then what --set says; NULL: told. [move] into
+ * mr_kafka_open. */
 rd_kafka_conf_t *mr_kafka_conf(const struct mr_verb *v, const struct mr_kafka_flags *f,
                                const struct mr_kafka_setting *own);
-/* Connects and asks for the topics. 0, or the exit code (told); mr_kafka_close in any case. conf NULL: the
- * exit code of a wrong command line. `k` must stay where it is. */
+/* Connects and asks for the topics. 0, or the exit code (told); mr_kafka_close in any case. conf
+ * NULL: the exit code of a wrong command line. `k` must stay where it is. */
 int mr_kafka_open(struct mr_kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                   const struct mr_kafka_flags *f);
 void mr_kafka_close(struct mr_kafka *k);     /* content with a zeroed one */
@@ -81,8 +82,8 @@ int mr_kafka_refresh(struct mr_kafka *k);
 /* The usual opening of a verb that asks as an admin. */
 int mr_kafka_admin(struct mr_kafka *k, const struct mr_verb *v, const struct mr_kafka_flags *f);
 
-/* While a verb reads or writes: tells once that no broker answers, and when one does again. false: none has for
- * longer than --timeout and `give_up` is set; told. */
+/* While a verb reads or writes: tells once that no broker answers, and when one does again.
+ * false: none has for longer than --timeout and `give_up` is set; told. */
 bool mr_kafka_watch(struct mr_kafka *k, bool give_up);
 void mr_kafka_heard(struct mr_kafka *k); /* a record, or the answer to one, has come: a broker is there */
 
@@ -93,12 +94,13 @@ const struct rd_kafka_metadata_topic *mr_kafka_topic_quiet(const struct mr_kafka
 bool mr_kafka_has_partition(const struct rd_kafka_metadata_topic *t, int64_t id);
 /* Each partition of a topic, no offsets. [move] */
 rd_kafka_topic_partition_list_t *mr_kafka_partitions(const struct rd_kafka_metadata_topic *t);
-/* Where the records at or after `when` (ms) start, for each partition of the list: into .offset; -1: none,
- * the end. MR_KAFKA_FIRST and MR_KAFKA_NEXT: the first offset, the one that comes next. false: told. */
+/* Where the records at or after `when` (ms) start, for each partition of the list: into .offset;
+ * -1: none, the end. MR_KAFKA_FIRST and MR_KAFKA_NEXT: the first offset, the one that comes next.
+ * false: told. */
 enum { MR_KAFKA_NEXT = -1, MR_KAFKA_FIRST = -2 };
 bool mr_kafka_offsets(struct mr_kafka *k, rd_kafka_topic_partition_list_t *list, int64_t when);
-/* Every partition's place within [first, next]. present: offsets for MR_PLACE_SHIFT, or NULL. [move] NULL:
- * told.
+/* Every partition's place within [first, next]. present: offsets for MR_PLACE_SHIFT, or NULL.
+ * [move] NULL: told.
  */
 rd_kafka_topic_partition_list_t *mr_kafka_places(struct mr_kafka *k,
                                                  const rd_kafka_topic_partition_list_t *which,
@@ -109,7 +111,8 @@ rd_kafka_topic_partition_list_t *mr_kafka_places(struct mr_kafka *k,
 rd_kafka_AdminOptions_t *mr_kafka_admin_options(struct mr_kafka *k, rd_kafka_admin_op_t op);
 /* The answer to an admin request; NULL: told as "cannot WHAT 'SUBJECT': ...". [move] */
 rd_kafka_event_t *mr_kafka_answer(struct mr_kafka *k, const char *what, const char *subject);
-/* "cannot WHAT 'SUBJECT': TEXT (CODE)" with a way out; TEXT NULL: the code's own. Returns the exit code. */
+/* "cannot WHAT 'SUBJECT': TEXT (CODE)" with a way out; TEXT NULL: the code's own. Returns the
+ * exit code. */
 int mr_kafka_refused(const struct mr_kafka *k, const char *what, const char *subject,
                      rd_kafka_resp_err_t code, const char *text);
 /* "k=v" apart; false: told. */
@@ -122,7 +125,8 @@ bool mr_kafka_number(const struct mr_verb *v, const char *what, const char *text
 /* -1: the broker's default. configs: "k=v", ended by NULL. k knows the topic afterwards. */
 int mr_kafka_create_topic(struct mr_kafka *k, const struct mr_verb *v, const char *name, int64_t partitions,
                           int64_t replicas, const char *const *configs);
-/* Progress on a terminal: one line that is written over; nothing elsewhere. At most four a second. */
+/* Progress on a terminal: one line that is written over; nothing elsewhere. At most four a second.
+ */
 struct mr_kafka_progress {
     bool on, shown;
     int64_t started_ms, told_ms;
@@ -134,8 +138,8 @@ void mr_kafka_progress_count(struct mr_kafka_progress *p, const char *doing, uin
 void mr_kafka_progress_end(struct mr_kafka_progress *p);
 int64_t mr_kafka_now_ms(void); /* monotonic */
 
-/* The usual course of a verb that asks: options and words, a client, what it is for. Verbs with options of
- * their own put this first in a struct. */
+/* The usual course of a verb that asks: options and words, a client, what it is for. Verbs with
+ * options of their own put this first in a struct. */
 struct mr_kafka_call {
     const struct mr_verb *v;
     struct mr_kafka_flags f;
@@ -144,7 +148,8 @@ struct mr_kafka_call {
     size_t count;
 };
 /*   need        what the words are, for who gives too few; least, most: how many
- *   check       0, or the exit code of a wrong command line (told), before anything is connected; may be NULL
+ *   check       0, or the exit code of a wrong command line (told), before anything is connected;
+ *               may be NULL
  *   run         the exit code; the client is open */
 struct mr_kafka_course {
     const char *need;

@@ -1,4 +1,5 @@
-/* out.h - answers on standard output: a table for a person, one JSON object a line for a program. */
+/* out.h - answers on standard output: a table for a person, one JSON object a line for a program.
+ */
 #ifndef MR_CLI_OUT_H
 #define MR_CLI_OUT_H
 
@@ -34,8 +35,8 @@ bool mr_jsonl_line(struct mr_jsonl *j);
 bool mr_jsonl_end(struct mr_jsonl *j); /* closes the object, writes its line, frees; false as mr_table_end */
 void mr_jsonl_fini(struct mr_jsonl *j);
 
-/* Rows of the same columns: a table, or with json an object a line. Values come in the order of the columns;
- * after the last of a row the next begins. */
+/* Rows of the same columns: a table, or with json an object a line. Values come in the order of
+ * the columns; after the last of a row the next begins. */
 struct mr_rows_column {
     const char *head, *name; /* of the table, of the object; NULL: not there */
 };

@@ -43,15 +43,15 @@ struct mr_printer {
 
 /* text: [borrow] changed in place (escapes are taken), has to stay. false: told. */
 bool mr_printer_format(const struct mr_verb *v, struct mr_printer *p, char *text);
-/* "hex", "key=int", "value=json", each ended by NULL; topic: Kafka's own are decoded unless told otherwise. false:
- * told. */
+/* "hex", "key=int", "value=json", each ended by NULL; topic: Kafka's own are decoded unless told
+ * otherwise. false: told. */
 bool mr_printer_decode(const struct mr_verb *v, struct mr_printer *p, const char *const *how,
                        const char *topic);
 bool mr_printer_put(struct mr_printer *p, const rd_kafka_message_t *m); /* false: no memory */
 void mr_printer_fini(struct mr_printer *p);
 
-/* What Kafka keeps in __consumer_offsets and __transaction_state (decode.c): a key or a value as a JSON object,
- * appended. 0: it is not understood, nothing was appended; -1: no memory. */
+/* What Kafka keeps in __consumer_offsets and __transaction_state (decode.c): a key or a value as
+ * a JSON object, appended. 0: it is not understood, nothing was appended; -1: no memory. */
 bool mr_decode_is_kafkas(const char *topic);
 int mr_decode_key(struct mr_heap_arena *a, const char *topic, struct mr_slice key, struct mr_buf *out);
 int mr_decode_value(struct mr_heap_arena *a, const char *topic, struct mr_slice key, struct mr_slice value,

@@ -1,7 +1,8 @@
 /* produce.c - `millrace produce`: lines or JSON objects into a topic.
  *
- * A record counts as stored when its delivery report says so. The first that is not stops the reading; the
- * exit code is 1 then. With a transactional id all are committed at the end, or none; or so many at a time.
+ * A record counts as stored when its delivery report says so. The first that is not stops the
+ * reading; the exit code is 1 then. With a transactional id all are committed at the end, or
+ * none; or so many at a time.
  */
 #include "cli/kafka.h"
 

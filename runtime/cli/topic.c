@@ -1,4 +1,5 @@
-/* topic.c - `millrace topic`: list, create, alter, delete, add-partitions. describe is in topic_describe.c. */
+/* topic.c - `millrace topic`: list, create, alter, delete, add-partitions. describe is in
+ * topic_describe.c. */
 #include "cli/configs.h"
 
 #include <poll.h>
@@ -43,7 +44,7 @@ static int list(const struct mr_verb *v, int argc, char **argv)
     return mr_kafka_plain(v, &course, "one object a line", argc, argv);
 }
 
-/* ------------------------------------------------------------------ what an admin request did to a topic */
+/* ------------------------------------------------------------------ answers */
 
 static int told_topics(struct mr_kafka *k, const rd_kafka_topic_result_t **results, size_t count,
                        const char *what)
@@ -57,8 +58,8 @@ static int told_topics(struct mr_kafka *k, const rd_kafka_topic_result_t **resul
     return code;
 }
 
-/* Brokers of a cluster learn of a change a moment after the answer to it: waits until this one has, so that what
- * comes next finds it. partitions 0: the topic is to be gone. */
+/* Brokers of a cluster learn of a change a moment after the answer to it: waits until this one
+ * has, so that what comes next finds it. partitions 0: the topic is to be gone. */
 static int until_known(struct mr_kafka *k, const char *name, int64_t partitions)
 {
     int64_t end = mr_kafka_now_ms() + k->timeout_ms;
@@ -152,7 +153,7 @@ static int create(const struct mr_verb *v, int argc, char **argv)
     return mr_kafka_run(&n.c, &course, flags, argc, argv);
 }
 
-/* ------------------------------------------------------------------ alter: the same as configs alter topic */
+/* ------------------------------------------------------------------ alter */
 
 struct altering {
     struct mr_kafka_call c; /* first */

@@ -1,8 +1,10 @@
-/* topic_describe.c - `millrace topic describe`: partitions, offsets, sizes, and what an acknowledgement means.
+/* topic_describe.c - `millrace topic describe`: partitions, offsets, sizes, and what an
+ * acknowledgement means.
  *
- * Durability.  millrace has a setting of that name: "fsync" answers acks=all when the record is on the disk,
- *              "page_cache" when it is in memory. Where there is none (Apache Kafka), flush.messages=1 is the
- *              same as fsync, and anything else is the page cache of as many brokers as min.insync.replicas says.
+ * Durability.  millrace has a setting of that name: "fsync" answers acks=all when the record is
+ *              on the disk, "page_cache" when it is in memory. Where there is none (Apache
+ *              Kafka), flush.messages=1 is the same as fsync, and anything else is the page cache
+ *              of as many brokers as min.insync.replicas says.
  */
 #include "cli/configs.h"
 

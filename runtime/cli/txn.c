@@ -1,8 +1,9 @@
-/* txn.c - `millrace txn`: transactions that are open, who has them, and ending those that were left.
+/* txn.c - `millrace txn`: transactions that are open, who has them, and ending those that were
+ * left.
  *
- * Words.  An *open* transaction of a partition is one whose producer has written there and not ended it:
- *         readers of what is committed wait at its first offset. It *hangs* when no coordinator knows of it any
- *         more, so that nobody will ever end it.
+ * Words.  An *open* transaction of a partition is one whose producer has written there and not
+ *         ended it: readers of what is committed wait at its first offset. It *hangs* when no
+ *         coordinator knows of it any more, so that nobody will ever end it.
  *
  * Ending them is in txn_abort.c.
  */

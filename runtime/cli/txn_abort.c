@@ -1,9 +1,10 @@
 /* txn_abort.c - what is open in partitions, and ending it.
  *
- * Two ways end a transaction. By its id: whoever starts as the producer of an id fences the one before and ends
- * what that one left open (InitProducerId). A hanging one has no id that would help: its abort is written into
- * the partition itself (WriteTxnMarkers). That is refused while a coordinator has the transaction, because the
- * coordinator would end it too, and perhaps commit it.
+ * Two ways end a transaction. By its id: whoever starts as the producer of an id fences the one
+ * before and ends what that one left open (InitProducerId). A hanging one has no id that would
+ * help: its abort is written into the partition itself (WriteTxnMarkers). That is refused while a
+ * coordinator has the transaction, because the coordinator would end it too, and perhaps commit
+ * it.
  */
 #include "cli/txn.h"
 
@@ -129,7 +130,8 @@ static bool holds(const mr_txn *t, const char *topic, int32_t partition)
     return false;
 }
 
-/* The transactional id whose open transaction includes this partition; "": there is none, it hangs. NULL: told.
+/* The transactional id whose open transaction includes this partition; "": there is none, it
+ * hangs. NULL: told.
  */
 static const char *holder_of(struct mr_kafka *k, const char *topic, int32_t partition, int64_t producer)
 {
@@ -247,7 +249,8 @@ static int check_abort(struct mr_kafka_call *c)
     return MR_EXIT_USAGE;
 }
 
-/* Begins as the producer of that id, which ends what is open; the coordinator says "concurrent" until it has.
+/* Begins as the producer of that id, which ends what is open; the coordinator says "concurrent"
+ * until it has.
  */
 static int abort_id(struct mr_kafka_call *c, const char *id)
 {
