@@ -5,7 +5,7 @@
     bench.py follow                                     latency and idle cost of a follower; start-up of `serve`
     bench.py memory                                     peak memory of the first job on 5,000,000 lines
     bench.py lua                                        what Lua adds to an event, in the process
-    bench.py broker                                     the log beside Apache Kafka (broker.py)
+    bench.py broker                                     the log beside Apache Kafka and NATS JetStream (broker.py), as tables in Markdown
 
 Peers run in turn, repetition by repetition, so that a slow minute falls on all of them; medians are printed. Outputs are
 compared record by record (an order-free digest of normalised records) with a reference in Python. The peers' own
@@ -481,7 +481,7 @@ def log(a):
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     sys.dont_write_bytecode = True
     import broker
-    broker.bench(reps=a.reps)
+    broker.bench(reps=a.broker_reps)
 
 
 def main():
@@ -489,8 +489,9 @@ def main():
     ap.add_argument('what', nargs='*', default=['pipelines', 'follow', 'serve', 'memory'])
     ap.add_argument('--jobs', default='j1,j2,j3,j4,j5')
     ap.add_argument('--peers')
-    ap.add_argument('--reps', type=int, default=3)
+    ap.add_argument('--reps', type=int, help='3, of broker 2')
     a = ap.parse_args()
+    a.broker_reps, a.reps = a.reps or 2, a.reps or 3
     for what in a.what or ['pipelines', 'follow', 'serve', 'memory']:
         f = {'pipelines': pipelines, 'follow': follow, 'serve': serve, 'memory': memory,
              'lua': lua, 'broker': log}.get(what)

@@ -86,6 +86,16 @@ def parts(n):
     return '%d partition%s' % (n, '' if n == 1 else 's')
 
 
+def span(values):
+    """Least to most."""
+    values = [v for v in values if v]
+    return '-' if not values else '%.2f to %.2f, median %.2f' % (min(values), max(values), statistics.median(values))
+
+
+def quotient(a, b):
+    return a / b if a is not None and b else None
+
+
 def median(values):
     values = [v for v in values if v is not None]
     return statistics.median(values) if values else None
@@ -153,6 +163,7 @@ def produce(s):
          'broker; where the client has about one and the broker is far from that, the client is what limits. millrace fsyncs before '
          'a record is visible, the others do not. NATS: %d acknowledgements under way, streams as partitions.' % WINDOW,
          ['load', 'figure', *[r.title for r in runs], 'ratio to Kafka'])
+    per_cpu, rate = [], []
     for size in (100, 1000):
         for acks in ('1', 'all'):
             for n in (1, 16):
@@ -163,6 +174,10 @@ def produce(s):
                 gap = [''] * (len(runs) - len(some))
                 row(title, 'records per broker CPU s', *[big(x['per_cpu']) for x in m], *gap, over(m[0]['per_cpu'], k['per_cpu']))
                 row('', 'records a second', *[big(x['rate']) + cores(x) for x in m], *gap, over(m[0]['rate'], k['rate']))
+                per_cpu.append(quotient(m[0]['per_cpu'], k['per_cpu']))
+                rate.append(quotient(m[0]['rate'], k['rate']))
+    s.bar('producing, records per broker CPU second over Kafka\'s', 'at least 4', span(per_cpu))
+    s.bar('highest sustained rate over Kafka\'s', 'at least 1, or the client limits', span(rate))
 
 
 def sync(s):
@@ -173,11 +188,14 @@ def sync(s):
     head('What fsync costs', 'acks=all, each with and without its fsync before the answer: records a second, and records per broker CPU second; '
          'latency from produce to consume at 1,000 records a second, linger.ms 0: p50 / p99 in ms.',
          ['load', *[r.title for r in runs]])
+    ours, theirs = [], []
     for size in (100, 1000):
         for n in (1, 16):
             m = turns(runs, 1, n, size, 'all', 's%d-%d' % (size, n))
             title = '%s, %s' % ('100 B' if size == 100 else '1 KB', parts(n))
             row(title + ': a second', *[big(x['rate']) for x in m])
+            ours.append(quotient(m[0]['rate'], m[1]['rate']))
+            theirs.append(quotient(m[3]['rate'], m[2]['rate']) if s.kafka else None)
             row(title + ': per broker CPU s', *[big(x['per_cpu']) for x in m])
     cells = []
     for i, r in enumerate(runs):
@@ -186,6 +204,7 @@ def sync(s):
         cells.append('%s / %s' % (ms(g['p50']), ms(g['p99'])) if g else '-')
         r.drop()
     row('latency', *cells)
+    s.bar('acks=all, rate with fsync over rate without', 'reported', 'ours %s; Kafka\'s %s' % (span(ours), span(theirs)))
 
 
 # ---------------------------------------------------------------- latency
@@ -212,6 +231,7 @@ def latency(s):
          'Half and a tenth of the highest rate at which this process produces and consumes with Kafka, measured just before. Bar: at '
          'half the rate p99 is at most a third of Kafka\'s. A linger.ms of 5 (librdkafka\'s default) alone is up to 5 ms.',
          ['rate', 'acks, linger.ms', *[r.title for r in runs], 'p99, ours over Kafka\'s', 'page cache only'])
+    ratios = {}
     for n in (1, 16):
         for i, r in enumerate(runs):
             r.topic('lat%d-%d' % (n, i), n)
@@ -228,8 +248,14 @@ def latency(s):
                     row('%s: %s a second, %s' % (what, big(rate), parts(n)), 'acks=%s, %d' % (acks, linger),
                         *[latency_cell(g, rate, n) for g in got], *[''] * (len(runs) - len(some)),
                         *[over(g['p99'], k['p99']) if g and k else '' for g in got[:2]])
+                    for role, g in enumerate(got[:2]):
+                        if part == 2 and g and k:
+                            ratios.setdefault((linger, role), []).append(quotient(g['p99'], k['p99']))
         for r in runs:
             r.drop()
+    for linger in (0, 5):
+        s.bar('p99 at half Kafka\'s highest rate over Kafka\'s, linger.ms %d' % linger, 'at most 0.33',
+              'with fsync %s; page cache only %s' % (span(ratios.get((linger, 0), [])), span(ratios.get((linger, 1), []))))
 
 
 # ---------------------------------------------------------------- consuming
@@ -245,6 +271,8 @@ def fetch(s):
         r.topic('backlog', 1)
         load('broker_load', 'fill', r.server.address, 'backlog', 1000000, 1000)
     rest()
+    for r in runs:  # into the cache, where it is not there yet
+        load('broker_raw', 'fetch', '127.0.0.1', r.server.port, 'backlog', 0)
     limit, got, cpu = [], [[] for _ in runs], [[] for _ in runs]
     for _ in range(s.reps + 2):
         limit.append((load('broker_raw', 'sendfile', file) or {'mb_s': None})['mb_s'])
@@ -267,6 +295,7 @@ def fetch(s):
                                                                                'ours of sendfile\'s', 'ratio to Kafka'])
     row('MB/s', *['%.0f' % (v or 0) for v in m], *nats, '%.0f %%' % ((m[0] or 0) / top * 100) if top else '',
         over(m[0], m[1]) if s.kafka else '')
+    s.bar('cached backlog, of what sendfile alone moves', 'at least 70 %', '%.0f %%' % ((m[0] or 0) / top * 100) if top else '-')
     row('broker CPU s per GB', *['%.3f' % (median(c) or 0) for c in cpu], *[''] * len(nats), '', over(*map(median, cpu)) if s.kafka else '')
 
 
@@ -293,6 +322,7 @@ def memory(s):
         peak.append('%.0f' % many_loads(b, 'mem'))
         b.drop('mem')
     row('most while four producers go (1 KB, acks=all, 16 partitions)', *peak, *[''] * len(s.nats[:1]))
+    s.bar('resident, idle / under load', 'under 15 MB / within the budget, 256 MiB', '%.1f / %s MB' % (s.idle['millrace'], peak[0]))
     row('after all loads so far', *['%.0f' % memory_of(b.pid) for b in s.brokers + s.nats[:1]])
     one = Millrace('many')
     one.wipe()
@@ -306,6 +336,7 @@ def memory(s):
         wrote = memory_of(one.pid)
         files = len(os.listdir('/proc/%d/fd' % one.pid))
         time.sleep(5)
+        s.bar('resident, 10,000 partitions each written once', 'under 150 MB', '%.0f MB' % max(wrote, memory_of(one.pid)))
         row('10,000 partitions: made / each written once / 5 s later',
             '%.0f / %.0f (%d files) / %.0f' % (made, wrote, files, memory_of(one.pid)), *[''] * (len(s.brokers) - 1 + len(s.nats[:1])))
     finally:
@@ -323,6 +354,8 @@ def rebalance(s):
     for b in s.brokers:
         b.topic('wide', 1000)
         got.append(load('broker_raw', 'group', '127.0.0.1', b.port, 'g%d' % time.monotonic_ns(), 'wide', 1000, 100, 7, 100))
+    if got[0]:
+        s.bar('rebalance of 100 members, 1,000 partitions (the most of 14)', 'under 1 s', '%.3f s' % max(got[0]['leave_max'], got[0]['join_max']))
     for title, keys in (('a member leaves: median / most of 7', ('leave', 'leave_max')), ('a member comes: median / most of 7', ('join', 'join_max')),
                         ('of that, from the last JoinGroup on', ('own', 'own_max')), ('the group forms, all at once', ('form',))):
         row(title, *[' / '.join('%.3f' % g[k] for k in keys) if g else '-' for g in got],
@@ -348,6 +381,8 @@ def start(s):
             while not all_open(b.port, 'many', 1000):
                 time.sleep(0.005)
             got.append((ready, time.monotonic() - t0))
+        s.bar('start with 1,000 partitions and 5 GB, ' + title, 'under 0.3 s' if how == signal.SIGTERM else 'under 2 s',
+              '%.3f s; every partition answers after %.3f s' % got[0])
         row(title, *['%.3f / %.3f' % g for g in got], over(got[0][0], got[1][0]) if len(got) > 1 else '')
 
 
@@ -360,7 +395,7 @@ class Session:
     """The servers of one run, and what they held when they had just started."""
 
     def __init__(self, reps):
-        self.reps, self.idle = reps, {}
+        self.reps, self.idle, self.bars = reps, {}, []
         self.brokers, self.kafka, self.nats = [Millrace()], None, []
         if have_kafka():
             self.kafka = Kafka()
@@ -374,6 +409,9 @@ class Session:
                 self.nats.append(Nats(*found, sync='always'))
         else:
             say('nats-server could not be had (go, or Debian\'s nats-server, is needed)')
+
+    def bar(self, figure, bar, measured):
+        self.bars.append((figure, bar, measured))
 
     def __enter__(self):
         try:
@@ -404,6 +442,10 @@ def bench(which=tuple(PARTS), reps=2):
             t0 = time.monotonic()
             PARTS[part](s)
             say('%s took %.0f s' % (part, time.monotonic() - t0))
+    head('Bars', 'What is aimed at, and what the tables above say; load average at the end %.2f.' % os.getloadavg()[0],
+         ['figure', 'bar', 'measured'])
+    for b in s.bars:
+        row(*b)
     say('all of it took %.0f s' % (time.monotonic() - began))
 
 
