@@ -434,6 +434,7 @@ def bench(which=tuple(PARTS), reps=2):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     build()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by SIGTERM'))  # the servers are ended too
     began = time.monotonic()
     print('## The broker: `./dev bench broker`, %s, load average before %.2f, %d cores'
           % (time.strftime('%Y-%m-%d %H:%M'), os.getloadavg()[0], os.cpu_count()))
