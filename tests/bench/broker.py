@@ -341,6 +341,7 @@ def memory(s):
             '%.0f / %.0f (%d files) / %.0f' % (made, wrote, files, memory_of(one.pid)), *[''] * (len(s.brokers) - 1 + len(s.nats[:1])))
     finally:
         one.stop()
+        one.wipe_data()
 
 
 # ---------------------------------------------------------------- groups
@@ -428,6 +429,8 @@ class Session:
     def __exit__(self, *error):
         for b in self.brokers + self.nats:
             b.stop()
+            if not any(error):  # the log stays; gigabytes need not
+                b.wipe_data()
 
 
 def bench(which=tuple(PARTS), reps=2):

@@ -119,6 +119,9 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
 
+    def wipe_data(self):
+        shutil.rmtree(os.path.join(self.dir, 'data'), ignore_errors=True)
+
     def start(self):
         """Seconds until it answers."""
         t0 = time.monotonic()
