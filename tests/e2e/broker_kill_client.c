@@ -109,12 +109,12 @@ static void *idempotent(void *arg)
     const char *const pairs[] = {
         "enable.idempotence", "true", "message.timeout.ms", "0", "linger.ms", "1", NULL};
     rd_kafka_t *k = client(RD_KAFKA_PRODUCER, pairs, true);
+    rd_kafka_topic_t *plain = rd_kafka_topic_new(k, "plain", NULL);
     while (!stopping && produced < RECORDS_MAX) {
         uint32_t n = produced;
         if (n - reported < IN_FLIGHT_MAX &&
-            !rd_kafka_producev(k, RD_KAFKA_V_TOPIC("plain"), RD_KAFKA_V_PARTITION((int32_t)(n % PARTITIONS)),
-                               RD_KAFKA_V_VALUE(&n, sizeof n), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                               RD_KAFKA_V_END))
+            !rd_kafka_produce(plain, (int32_t)(n % PARTITIONS), RD_KAFKA_MSG_F_COPY, &n, sizeof n, NULL, 0,
+                              NULL))
             produced++;
         else
             rd_kafka_poll(k, 1);
@@ -122,6 +122,7 @@ static void *idempotent(void *arg)
     }
     check("what was produced is delivered in the end", !rd_kafka_flush(k, WAIT_MS), "%d are not",
           rd_kafka_outq_len(k));
+    rd_kafka_topic_destroy(plain);
     rd_kafka_destroy(k);
     return NULL;
 }
@@ -149,6 +150,7 @@ static void *transactional(void *arg)
     const char *const pairs[] = {
         "transactional.id", "kill", "message.timeout.ms", "60000", "linger.ms", "0", NULL};
     rd_kafka_t *k = client(RD_KAFKA_PRODUCER, pairs, false);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(k, "txn", NULL);
     rd_kafka_error_t *e;
     while ((e = rd_kafka_init_transactions(k, 5000))) {
         if (!rd_kafka_error_is_retriable(e))
@@ -160,10 +162,10 @@ static void *transactional(void *arg)
             die("a transaction begins", rd_kafka_error_string(e));
         for (uint32_t i = 0; i < TXN_RECORDS; i++) {
             uint32_t value[2] = {txns, i};
-            rd_kafka_resp_err_t why =
-                rd_kafka_producev(k, RD_KAFKA_V_TOPIC("txn"), RD_KAFKA_V_PARTITION((int32_t)(i % PARTITIONS)),
-                                  RD_KAFKA_V_VALUE(value, sizeof value),
-                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+            rd_kafka_resp_err_t why = RD_KAFKA_RESP_ERR_NO_ERROR;
+            if (rd_kafka_produce(topic, (int32_t)(i % PARTITIONS), RD_KAFKA_MSG_F_COPY, value, sizeof value,
+                                 NULL, 0, NULL))
+                why = rd_kafka_last_error();
             if (why &&
                 why != RD_KAFKA_RESP_ERR__STATE) /* the transaction is to be aborted: settle() hears of it */
                 die("a record is taken", rd_kafka_err2str(why));
@@ -175,6 +177,7 @@ static void *transactional(void *arg)
         outcome[txns] = settle(k, txns % 5 != 3);
         txns++;
     }
+    rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(k);
     return NULL;
 }
