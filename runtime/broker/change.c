@@ -647,6 +647,7 @@ static void written(void *arg, mr_code rc, int sys)
 
 static void dequeue(struct mr_broker *b, struct mr_change *c)
 {
+    mr_assert(c->link);
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;

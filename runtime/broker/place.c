@@ -197,6 +197,7 @@ static void opening_wake(struct mr_opening *o)
 
 static void opening_take_out(struct mr_opening *o)
 {
+    mr_assert(o->broker);
     struct mr_opening **at = &o->broker->openings;
     while (*at != o)
         at = &(*at)->next;

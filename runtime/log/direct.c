@@ -135,6 +135,7 @@ bool direct_append(struct mr_log *log, struct segment *s, const char *bytes, siz
     size_t room = r->last ? MR_LOG_CHUNK - r->last->used : 0, want = before + len;
     if (!pool || (want > room && !take_chunks(pool, (want - room + MR_LOG_CHUNK - 1) / MR_LOG_CHUNK, &more)))
         return false;
+    mr_assert(r->first ? r->last != NULL : more.first != NULL);
     if (before &&
         (direct_read(log, s, more.first->bytes, before, s->size - (int64_t)before, &got, &ignored) ||
          got != before)) {

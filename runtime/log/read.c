@@ -138,12 +138,12 @@ static mr_code find(struct mr_log *log, mr_offset want, int64_t upto, size_t max
 mr_code mr_log_find(struct mr_log *log, mr_offset want, mr_offset below, size_t max_bytes,
                     struct mr_log_view *out, struct mr_err *err)
 {
-    struct segment *in;
+    struct segment *in = NULL;
     struct mr_err own;
     int64_t most = mr_log_landed(log); /* D2 of direct.c */
     log->read_at = mr_now(log->world);
     mr_code rc = find(log, want, below.v < most ? below.v : most, max_bytes, out, &in, err ? err : &own);
-    if (!rc)
+    if (!rc && in)
         direct_ahead(in, out->at, (int64_t)out->len);
     return rc;
 }

@@ -298,6 +298,7 @@ static int write_parts(int fd, struct iovec *part, size_t count, int64_t at)
         for (; count && (size_t)n >= part->iov_len; part++, count--)
             n -= (ssize_t)part->iov_len;
         if (n) {
+            mr_assert(count > 0);
             part->iov_base = (char *)part->iov_base + n;
             part->iov_len -= (size_t)n;
         }
