@@ -10,17 +10,10 @@ void mr_groups_config_init(struct mr_groups_config *c)
 {
     *c = (struct mr_groups_config){
         .partitions = 4,
-        .session_min_ms = 6000,
-        .session_max_ms = 30 * 60 * 1000,
-        .initial_delay_ms = 3000,
         .new_member_ms = 5 * 60 * 1000,
-        .members_max = 10000,
         .groups_max = 100000,
         .offsets_max = 5000000,
         .bytes_max = MR_GROUPS_BYTES_MAX,
-        .metadata_bytes_max = 4096,
-        .retention_ms = (mr_ms)7 * 24 * 3600 * 1000,
-        .expiry_ms = 10 * 60 * 1000,
     };
 }
 

@@ -38,26 +38,19 @@ enum {
 };
 #define MR_OFFSETS_TOPIC "__consumer_offsets"
 
-/* Those that are settings of a node too (node_setting.h) are what a node starts with: while it runs they are
- * asked of mr_broker_node_settings each time, and a broker without a node is given them in its config. */
+/* Beside the settings of a node (node_setting.h), which are asked of mr_broker_node_settings each time. */
 struct mr_groups_config {
-    int32_t partitions; /* of __consumer_offsets when it is made. Kafka has 50, to spread coordinators over a
+    int32_t partitions;  /* of __consumer_offsets when it is made. Kafka has 50, to spread coordinators over a
                        cluster; a single node gains from few, whose commits share their fsyncs: default 4 */
-    mr_ms session_min_ms, session_max_ms; /* default 6 s, 30 min */
-    mr_ms initial_delay_ms;               /* that an empty group waits for more members; default 3 s */
-    mr_ms new_member_ms;                  /* that a first join may wait; default 5 min */
-    uint32_t members_max;                 /* of a group; default 10000 */
-    uint32_t groups_max;                  /* default 100000 */
-    uint32_t offsets_max;                 /* committed offsets of all groups; default 5 million */
-    size_t bytes_max;            /* of what clients make it keep, MR_GROUPS_BYTES_MAX: members with their ids,
+    mr_ms new_member_ms; /* that a first join may wait; default 5 min */
+    uint32_t groups_max; /* default 100000 */
+    uint32_t offsets_max; /* committed offsets of all groups; default 5 million */
+    size_t bytes_max;     /* of what clients make it keep, MR_GROUPS_BYTES_MAX: members with their ids,
                          subscriptions and assignments, ids that were given and not come with, metadata of
                          offsets, and what is on its way to the disk; the last eighth is for
                          members that are there. Beyond it joins are refused with
                          COORDINATOR_NOT_AVAILABLE, assignments with TOO_LARGE, offsets with
                          INVALID_COMMIT_SIZE */
-    uint32_t metadata_bytes_max; /* of a committed offset; default 4096 */
-    mr_ms retention_ms;          /* of the offsets of a group that nobody uses; default 7 days */
-    mr_ms expiry_ms;             /* between looks for such; default 10 min */
     void (*tell)(void *arg, enum mr_level level, const char *text); /* may be NULL */
     void *tell_arg;
 };

@@ -13,10 +13,6 @@ void mr_txns_config_init(struct mr_txns_config *c)
 {
     *c = (struct mr_txns_config){
         .partitions = 4,
-        .timeout_max_ms = 60 * 60000,
-        .expiry_ms = (mr_ms)7 * 24 * 3600 * 1000,
-        .expiry_every_ms = 3600 * 1000,
-        .tick_ms = 1000,
         .ids_max = 10000000,
         .bytes_max = MR_TXNS_BYTES_MAX,
         .parts_max = MR_TXNS_PARTS_MAX,

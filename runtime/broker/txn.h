@@ -32,13 +32,9 @@ enum {
     MR_TXNS_PARTS_MAX = 1000000,
 };
 
-struct mr_txns_config {    /* see mr_groups_config */
-    int32_t partitions;    /* of __transaction_state when it is made; default 4 (see mr_groups_config) */
-    mr_ms timeout_max_ms;  /* transaction.max.timeout.ms; default 1 h */
-    mr_ms expiry_ms;       /* ids that nobody uses are forgotten after; default 7 days */
-    mr_ms expiry_every_ms; /* between looks for such; default 1 hour */
-    mr_ms tick_ms;    /* between looks for transactions whose time is over, and tries again; default 1 s */
-    uint32_t ids_max; /* default 10 million */
+struct mr_txns_config { /* see mr_groups_config */
+    int32_t partitions; /* of __transaction_state when it is made; default 4 (see mr_groups_config) */
+    uint32_t ids_max;   /* default 10 million */
     /* Of all ids in memory, default MR_TXNS_BYTES_MAX; a new id beyond it is refused with
      * COORDINATOR_NOT_AVAILABLE. */
     size_t bytes_max;
@@ -93,7 +89,7 @@ struct mr_txn_at {
 };
 /* Gives producer id and epoch. A transaction that is ongoing is aborted, its producer fenced, and the caller
  * told CONCURRENT_TXNS: it comes again. With producer and epoch: only for who has them (or had them, and the
- * answer was lost); PRODUCER_FENCED else. TXN_TIMEOUT: not 1 to timeout_max_ms. */
+ * answer was lost); PRODUCER_FENCED else. TXN_TIMEOUT: not 1 to transaction.max.timeout.ms. */
 bool mr_txns_init_producer(struct mr_txns *t, struct mr_txn_call *c);
 /* These partitions, which exist, belong to the transaction; begins one if need be. */
 bool mr_txns_add(struct mr_txns *t, struct mr_txn_call *c, const struct mr_txn_at *parts, size_t count);

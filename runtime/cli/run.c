@@ -18,12 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+/* ms; members of a group are pipelines of this run, mostly, and start together */
+#define GROUP_DELAY_MS "100"
+
 enum {
     STATUS_MS = 1000,
     FORCE_MS = 2000,
     FORCED = 3,
     NAME_WIDTH_MAX = 40,
-    GROUP_DELAY_MS = 100, /* members of a group are pipelines of this run, mostly, and start together */
 };
 
 struct watch {
@@ -287,7 +289,9 @@ static int run(const struct mr_verb *v, int argc, char **argv)
         config.listen = listen;
         config.advertise = advertise;
         config.tell = mr_cli_tell;
-        config.groups.initial_delay_ms = GROUP_DELAY_MS;
+        /* without memory for it the usual delay holds */
+        (void)mr_node_layer_set(&config.broker.node, MR_SLICE("group.initial.rebalance.delay.ms"),
+                                MR_SLICE(GROUP_DELAY_MS), NULL);
         code = run_plan(&plan, &config, once, !quiet && (progress || isatty(STDERR_FILENO)));
     }
     mr_cli_plan_fini(&plan);

@@ -243,19 +243,7 @@ static void settle_settings(struct mr_node *n)
     say(l, "queued.max.request.bytes", (int64_t)c->request_bytes_max, (int64_t)usual.request_bytes_max);
     say(l, "fetch.max.bytes", (int64_t)c->fetch_bytes_max, (int64_t)usual.fetch_bytes_max);
     say(l, "connections.max.idle.ms", c->idle_ms, usual.idle_ms);
-    say(l, "group.min.session.timeout.ms", g->session_min_ms, ug->session_min_ms);
-    say(l, "group.max.session.timeout.ms", g->session_max_ms, ug->session_max_ms);
-    say(l, "group.initial.rebalance.delay.ms", g->initial_delay_ms, ug->initial_delay_ms);
-    say(l, "group.max.size", g->members_max, ug->members_max);
-    say(l, "offset.metadata.max.bytes", g->metadata_bytes_max, ug->metadata_bytes_max);
-    say(l, "offsets.retention.minutes", g->retention_ms / 60000, ug->retention_ms / 60000);
-    say(l, "offsets.retention.check.interval.ms", g->expiry_ms, ug->expiry_ms);
     say(l, "offsets.topic.num.partitions", g->partitions, ug->partitions);
-    say(l, "transaction.max.timeout.ms", t->timeout_max_ms, ut->timeout_max_ms);
-    say(l, "transactional.id.expiration.ms", t->expiry_ms, ut->expiry_ms);
-    say(l, "transaction.remove.expired.transaction.cleanup.interval.ms", t->expiry_every_ms,
-        ut->expiry_every_ms);
-    say(l, "transaction.abort.timed.out.transaction.cleanup.interval.ms", t->tick_ms, ut->tick_ms);
     say(l, "transaction.state.log.num.partitions", t->partitions, ut->partitions);
 }
 

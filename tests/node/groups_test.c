@@ -21,7 +21,8 @@ enum {
 
 static void hurried(struct mr_node_config *c)
 {
-    c->groups.initial_delay_ms = 20;
+    (void)mr_node_layer_set(&c->broker.node, MR_SLICE("group.initial.rebalance.delay.ms"), MR_SLICE("20"),
+                            NULL);
 }
 
 static int16_t at_most(int version, int16_t max)

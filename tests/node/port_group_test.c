@@ -6,8 +6,11 @@
 static void quick(struct mr_node_config *c)
 {
     c->listen = NULL;
-    c->groups.initial_delay_ms = 0;
-    c->txns.tick_ms = 50;
+    (void)mr_node_layer_set(&c->broker.node, MR_SLICE("group.initial.rebalance.delay.ms"), MR_SLICE("0"),
+                            NULL);
+    (void)mr_node_layer_set(&c->broker.node,
+                            MR_SLICE("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+                            MR_SLICE("50"), NULL);
 }
 
 enum { OFFSETS_MAX = 16 };

@@ -16,7 +16,9 @@ struct sim_node *sim_node_open(struct mr_world *w)
     mr_node_config_init(&n->config);
     (void)mr_node_layer_set(&n->config.broker.node, MR_SLICE("group.initial.rebalance.delay.ms"),
                             MR_SLICE("0"), &err);
-    n->config.txns.tick_ms = 100;
+    (void)mr_node_layer_set(&n->config.broker.node,
+                            MR_SLICE("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+                            MR_SLICE("100"), NULL);
     n->config.broker.tick_ms = 0; /* no retention: events of tests are of 1970 */
     n->world = w;
     n->lock = -1;
